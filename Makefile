@@ -1,0 +1,44 @@
+# mtlswrap: `make help` lists the targets.
+BUILD  ?= build
+PREFIX ?= /usr/local
+CC     ?= gcc
+OPT    ?= -O2 -g
+WARN   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread -Iinclude $(WARN) $(OPT) $(SANITIZE) $(CFLAGS)
+ARCH   := $(shell uname -m)
+
+# The core is what every wrapped process loads; the engine holds OpenSSL and IPsec-MB and is loaded
+# by the core at the first matching connection.
+CORE   := $(wildcard preload/*.c preload/hooks/*.c preload/conn/*.c preload/policy/*.c)
+ENGINE := $(filter-out $(if $(filter x86_64,$(ARCH)),,%_ipsecmb.c),$(wildcard preload/engine/*.c preload/tls/*.c))
+CLI    := $(wildcard preload/cli/*.c) $(wildcard preload/policy/*.c) preload/log.c
+UNIT   := $(wildcard tests/unit/*.c)
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+CORE_LIBS   := -Wl,-Bstatic -linih -Wl,-Bdynamic -ldl
+ENGINE_LIBS := -Wl,-Bstatic -lssl -lcrypto $(if $(filter x86_64,$(ARCH)),-lIPSec_MB) -Wl,-Bdynamic -ldl
+CLI_LIBS    := -Wl,-Bstatic -lcrypto -linih -lyaml -Wl,-Bdynamic -ldl
+SHARED      := -shared -Wl,-z,now,-z,relro,-z,defs,-Bsymbolic,--exclude-libs,ALL,--as-needed
+
+all: $(BUILD)/libmtlswrap.so $(BUILD)/libmtlswrap-engine.so $(BUILD)/mtlswrap ## build everything
+
+$(BUILD)/libmtlswrap.so: $(call obj,$(CORE)) $(BUILD)/hooks.map
+	$(CC) $(SHARED) $(SANITIZE) -Wl,--version-script=$(BUILD)/hooks.map -pthread -o $@ $(call obj,$(CORE)) $(CORE_LIBS)
+$(BUILD)/libmtlswrap-engine.so: $(call obj,$(ENGINE)) preload/engine/engine.map
+	$(CC) $(SHARED) $(SANITIZE) -Wl,--gc-sections,--version-script=preload/engine/engine.map -pthread -o $@ $(call obj,$(ENGINE)) $(ENGINE_LIBS)
+$(BUILD)/mtlswrap: $(call obj,$(CLI))
+	$(CC) $(SANITIZE) -pthread -o $@ $^ $(CLI_LIBS)
+$(BUILD)/hooks.map: include/hooks.def
+	@mkdir -p $(@D)
+	@{ echo '{ global:'; sed -n 's/^HOOK(\([A-Za-z0-9_]*\).*/  \1;/p' $<; echo 'local: *; };'; } >$@
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+-include $(patsubst %.o,%.d,$(call obj,$(CORE) $(ENGINE) $(CLI) $(UNIT)))
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+clean: ## remove what was built
+	rm -rf $(BUILD)
+.PHONY: all help clean

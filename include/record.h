@@ -1,0 +1,88 @@
+/* record.h - the record engine: one direction's keys in, sealed or opened records out.
+ *
+ * Everything that a direction needs is the plain data of struct record_keys; it lies in memory that
+ * processes share, so it holds no pointer. Expanded key schedules are a private cache, found by
+ * key_id, and can always be rebuilt. Nothing here touches a descriptor. The caller holds the
+ * direction's lock (I3: a sequence number is advanced under it, before the record can leave).
+ */
+#ifndef MTLSWRAP_RECORD_H
+#define MTLSWRAP_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    RECORD_HEADER = 5,
+    RECORD_PLAIN_MAX = 16384,
+    RECORD_WIRE_MAX = RECORD_HEADER + RECORD_PLAIN_MAX + 2048, /* RFC 5246 6.2.3 */
+    RECORD_OVERHEAD_MAX = 29,                                  /* TLS 1.2 GCM: 5 + 8 + 16 */
+};
+
+enum record_type {
+    RECORD_CHANGE_CIPHER_SPEC = 20,
+    RECORD_ALERT = 21,
+    RECORD_HANDSHAKE = 22,
+    RECORD_DATA = 23
+};
+
+enum record_cipher {
+    RECORD_AES_128_GCM = 1,
+    RECORD_AES_256_GCM,
+    RECORD_CHACHA20_POLY1305,
+};
+
+/* One direction of one connection. Zeroed = no keys. Wiped by record_wipe. */
+struct record_keys {
+    uint64_t key_id;  /* random, unique per (key, direction); finds the expanded schedule */
+    uint64_t seq;     /* of the next record */
+    uint16_t version; /* 0x0303 or 0x0304 */
+    uint8_t cipher;   /* enum record_cipher */
+    uint8_t secret_len;
+    uint8_t key[32];
+    uint8_t iv[12];     /* TLS 1.2 GCM: the 4 byte salt first */
+    uint8_t secret[48]; /* TLS 1.3 traffic secret, for KeyUpdate */
+};
+
+/* What record_open says beside success. */
+enum record_error {
+    RECORD_OK = 0,
+    RECORD_BAD_MAC = -1,    /* authentication failed */
+    RECORD_BAD_FORMAT = -2, /* header, type or length is not a record of this version */
+    RECORD_TOO_LONG = -3,   /* record_overflow */
+    RECORD_INTERNAL = -4,   /* out of memory, library failure */
+};
+
+/* The table through which the core uses an engine (a later one may be the kernel's). */
+struct record_engine {
+    const char *name;
+
+    /* Bytes on the wire beyond the plaintext of one application record. */
+    size_t (*overhead)(const struct record_keys *k);
+
+    /* Seals one record of `type` with n <= RECORD_PLAIN_MAX bytes gathered from iov, starting
+     * `skip` bytes into it, to out (n + overhead bytes, may not overlap the input).
+     * Returns the wire length, or < 0 (enum record_error). Advances k->seq. */
+    long (*seal)(struct record_keys *k, uint8_t type, const struct iovec *iov, size_t skip, size_t n,
+                 uint8_t *out);
+
+    /* Opens one whole record (wire_len bytes, header included). The plaintext goes to out, which has
+     * room for wire_len - overhead bytes and either does not overlap the record or equals
+     * rec + RECORD_HEADER (+ 8 for TLS 1.2 GCM: explicit nonce). At most limit plaintext bytes are ever
+     * written: the engine refuses RECORD_TOO_LONG otherwise. *type is the true (inner) type. Returns the
+     * plaintext length (may be 0), or < 0; on failure out holds no plaintext. Advances k->seq on success.
+     * TLS 1.3: a change_cipher_spec record never comes here. */
+    long (*open)(struct record_keys *k, const uint8_t *rec, size_t wire_len, uint8_t *out, size_t limit,
+                 uint8_t *type);
+
+    /* TLS 1.3 KeyUpdate: next generation of secret, key, IV; seq = 0, new key_id. Returns 0 or < 0. */
+    int (*update)(struct record_keys *k);
+
+    /* Records after which the sender must update its key (well under 2^24.5 for AES-GCM). */
+    uint64_t (*limit)(const struct record_keys *k);
+};
+
+/* From the header alone: the wire length of the record, or < 0 when it cannot be one of `version`
+ * (0 before a version is agreed). Needs RECORD_HEADER bytes. */
+long record_wire_len(const uint8_t *header, uint16_t version);
+
+#endif
