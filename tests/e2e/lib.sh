@@ -1,0 +1,322 @@
+# shellcheck shell=bash disable=SC2034
+# What every end-to-end script starts with: a temporary directory, an address of its own, processes
+# with bounded lives, certificates, a mesh table, a packet capture. Sourced, never run. No scenario
+# lives here. A script ends at the first thing that is not as it should be.
+#
+# Variables a caller may set: BUILD, E2E_LOG (MTLSWRAP_LOG of wrapped programs, default info),
+# E2E_WAYS (default "strict permissive disable"; "plain" runs a scenario without any wrapping), E2E_KEEP=1 (keep
+# the temporary directory).
+
+set -euo pipefail
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+BUILD=$(realpath -m "${BUILD:-$TOP/build}")
+PROGS=$TOP/tests/e2e/progs
+PATH=/usr/bin:/bin:/usr/sbin:/sbin # Debian's own programs, whatever else the caller prefers
+export LC_ALL=C.UTF-8
+unset LD_PRELOAD MTLSWRAP_CONFIG MTLSWRAP_WORKLOAD MTLSWRAP_LOG MTLSWRAP_LOG_FILE
+T=$(mktemp -d "${TMPDIR:-/tmp}/e2e.XXXXXX")
+chmod 755 "$T"
+mkdir -m 1777 "$T/log"
+
+# An address of this script alone: ports can be fixed and captures hold nothing else.
+IP=127.$((64 + ($$ >> 16) % 64)).$(($$ >> 8 & 255)).$(($$ & 255))
+MARK=marker-$$-in-the-clear
+WAY=none      # which of the ways of three_ways is running
+LIMIT=60      # seconds for one foreground command
+declare -A PIDS=()
+SHOWN_LOGS=40 # lines of each log after a failure
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+    say "FAILED ($WAY): $*"
+    exit 1
+}
+
+# --- the end ---------------------------------------------------------------------------------
+
+finish() {
+    local status=$? name
+    trap - EXIT INT TERM
+    set +e
+    for name in "${!PIDS[@]}"; do stop "$name"; done
+    if [ $status -ne 0 ]; then
+        say "$(basename "$0"): exit status $status"
+        for name in "$T"/log/*; do
+            [ -s "$name" ] && say "--- ${name#"$T"/}" && tail -n $SHOWN_LOGS "$name" | cut -c-400 >&2
+        done
+    fi
+    if [ -n "${E2E_KEEP:-}" ]; then say "kept $T"; else rm -rf "$T"; fi
+    exit $status
+}
+trap finish EXIT
+trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
+trap 'fail interrupted' INT TERM
+set -E
+
+# --- what is expected ------------------------------------------------------------------------
+
+equal() { # WHAT EXPECTED SEEN
+    [ "$2" = "$3" ] || fail "$1: expected '$2', seen '$3'"
+}
+
+# A file holds a line that matches (extended regular expression).
+has() { # FILE PATTERN
+    grep -aEq -- "$2" "$1" || fail "no line of $(basename "$1") matches: $2"
+}
+
+hasnt() { # FILE PATTERN
+    ! grep -aEq -- "$2" "$1" || fail "a line of $(basename "$1") matches: $2"
+}
+
+# Repeats a command until it succeeds; SECONDS at most.
+wait_until() { # SECONDS COMMAND…
+    local left=$(($1 * 20))
+    shift
+    until "$@"; do
+        [ $((left -= 1)) -gt 0 ] || fail "waited in vain for: $*"
+        sleep 0.05
+    done
+}
+
+# --- processes -------------------------------------------------------------------------------
+
+# The environment that wraps a command, as words for env(1). Workload "-" means not at all.
+wrapping() { # WORKLOAD
+    [ "$1" = - ] && return 0
+    printf '%s\n' "LD_PRELOAD=$BUILD/libmtlswrap.so" "MTLSWRAP_CONFIG=$T/mesh.ini" \
+        "MTLSWRAP_WORKLOAD=$1" "MTLSWRAP_LOG=${E2E_LOG:-info}" \
+        "MTLSWRAP_LOG_FILE=$T/log/mtls.$WAY.${1//\//.}"
+}
+
+# Starts a command in a session of its own; its output goes to log/NAME.
+start() { # NAME WORKLOAD COMMAND…
+    local name=$1 workload=$2 words
+    shift 2
+    mapfile -t words < <(wrapping "$workload")
+    setsid env "${words[@]}" "$@" >>"$T/log/$name" 2>&1 </dev/null &
+    PIDS[$name]=$!
+}
+
+alive() { # NAME
+    kill -0 "${PIDS[$1]}" 2>/dev/null
+}
+
+# Ends a process and its session: politely, then not. Waits until it is gone.
+stop() { # NAME
+    local pid=${PIDS[$1]:-} left=100
+    [ -n "$pid" ] || return 0
+    unset "PIDS[$1]"
+    kill -TERM "$pid" 2>/dev/null || true
+    while kill -0 "$pid" 2>/dev/null && [ $((left -= 1)) -gt 0 ]; do sleep 0.05; done
+    kill -KILL -- "-$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+}
+
+# Waits for a started process to end by itself; its exit status is in STATUS.
+join() { # NAME SECONDS
+    local pid=${PIDS[$1]} left=$(($2 * 20))
+    STATUS=0
+    while kill -0 "$pid" 2>/dev/null; do
+        [ $((left -= 1)) -gt 0 ] || fail "$1 did not end in $2 s"
+        sleep 0.05
+    done
+    unset "PIDS[$1]"
+    wait "$pid" || STATUS=$?
+}
+
+# Runs a command in the foreground under a workload, LIMIT seconds at most.
+run() { # WORKLOAD COMMAND…
+    local words
+    mapfile -t words < <(wrapping "$1")
+    shift
+    timeout -k 5 "$LIMIT" env "${words[@]}" "$@"
+}
+
+listening() { # PORT [ADDRESS]
+    [ -n "$(ss -Hltn "src = ${2:-$IP}:$1")" ]
+}
+
+wait_listen() { # NAME PORT [ADDRESS]
+    local left=600
+    until listening "$2" "${3:-$IP}"; do
+        alive "$1" || fail "$1 ended before it listened on $2"
+        [ $((left -= 1)) -gt 0 ] || fail "$1 does not listen on $2"
+        sleep 0.05
+    done
+}
+
+descriptors() { # NAME
+    find "/proc/${PIDS[$1]}/fd" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l
+}
+
+# Compiles a program of progs/ into the temporary directory and prints where it is.
+program() { # NAME
+    [ -x "$T/$1" ] || gcc -std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -pthread -o "$T/$1" "$PROGS/$1.c"
+    printf '%s\n' "$T/$1"
+}
+
+# --- certificates ----------------------------------------------------------------------------
+
+# A CA in the directory given, made by the openssl command (an implementation that is not ours).
+make_ca() { # DIRECTORY
+    mkdir -p "$1"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /O=e2e \
+        -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign \
+        -keyout "$1/ca-key.pem" -out "$1/root-cert.pem" 2>/dev/null
+}
+
+# A leaf below CA-DIRECTORY: DIRECTORY gets key.pem, cert-chain.pem and root-cert.pem.
+# VALIDITY is "valid" or "expired".
+make_leaf() { # CA-DIRECTORY DIRECTORY SUBJECT-ALT-NAMES [VALIDITY]
+    local from to
+    mkdir -p "$2"
+    from=$(date -u -d '-2 days' +%y%m%d%H%M%SZ)
+    to=$(date -u -d '+1 day' +%y%m%d%H%M%SZ)
+    [ "${4:-valid}" = valid ] || to=$(date -u -d '-1 day' +%y%m%d%H%M%SZ)
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj / \
+        -keyout "$2/key.pem" -out "$2/request.pem" 2>/dev/null
+    : >"$2/index.txt"
+    cat >"$2/ca.cnf" <<-END
+		[ca]
+		default_ca = e2e
+		[e2e]
+		database = $2/index.txt
+		new_certs_dir = $2
+		rand_serial = yes
+		default_md = sha256
+		policy = any
+		x509_extensions = leaf
+		[any]
+		commonName = optional
+		[leaf]
+		basicConstraints = critical,CA:FALSE
+		keyUsage = critical,digitalSignature
+		extendedKeyUsage = serverAuth,clientAuth
+		subjectAltName = critical,$3
+	END
+    openssl ca -batch -config "$2/ca.cnf" -cert "$1/root-cert.pem" -keyfile "$1/ca-key.pem" \
+        -in "$2/request.pem" -out "$2/cert-chain.pem" -startdate "$from" -enddate "$to" \
+        -notext -preserveDN 2>/dev/null
+    cp "$1/root-cert.pem" "$2/root-cert.pem"
+    chmod a+r "$2"/*.pem # servers under test drop their privileges
+}
+
+spiffe() { # ACCOUNT
+    printf 'URI:spiffe://cluster.local/ns/app/sa/%s' "$1"
+}
+
+# The usual identities: app/server and app/client under certs/, their CA beside it in ca/.
+certificates() {
+    [ -e "$T/ca" ] && return
+    make_ca "$T/ca"
+    make_leaf "$T/ca" "$T/certs/app/server" "$(spiffe server)"
+    make_leaf "$T/ca" "$T/certs/app/client" "$(spiffe client)"
+}
+
+# --- the mesh table --------------------------------------------------------------------------
+
+# mesh.ini: the service app/server lives at $IP; further lines from standard input if it is given.
+mesh() { # INBOUND-MODE OUTBOUND-MODE [-]
+    certificates
+    cat >"$T/mesh.ini" <<-END
+		[Mesh]
+		trustDomain = cluster.local
+		certificates = $T/certs
+
+		[MeshPolicy default]
+		mtls.mode = $1
+
+		[DestinationRule app/all]
+		host = $IP
+		tls.mode = $2
+
+		[Service app/server]
+		address = $IP
+		serviceAccount = server
+
+		[DestinationRule app/named]
+		host = *.local
+		tls.mode = $2
+	END
+    [ "${3:-}" != - ] || cat >>"$T/mesh.ini"
+}
+
+# --- the wire --------------------------------------------------------------------------------
+
+capture_start() {
+    local dump=(tcpdump)
+    [ "$(id -u)" -eq 0 ] || dump=(sudo tcpdump)
+    rm -f "$T/wire.pcap"
+    : >"$T/log/tcpdump"
+    start tcpdump - "${dump[@]}" -i lo -U -s 1024 -B 65536 -Z root --immediate-mode -w "$T/wire.pcap" "host $IP and tcp"
+    wait_until 10 grep -q 'listening on' "$T/log/tcpdump"
+}
+
+capture_stop() {
+    sleep 0.2 # the last packets are on their way from the kernel
+    stop tcpdump
+}
+
+wire_has() { grep -aqF -- "$1" "$T/wire.pcap"; }
+
+# How many directions of connections began with KIND (tls or plain) bytes.
+wire_count() { # KIND
+    python3 "$PROGS/wire.py" "$T/wire.pcap" >"$T/log/wire"
+    sed -n "s/^$1 \([0-9]*\)\$/\1/p" "$T/log/wire"
+}
+
+# What was sent was protected, and something was sent.
+wire_protected() {
+    equal 'plain directions on the wire' 0 "$(wire_count plain)"
+    [ "$(wire_count tls)" -gt 0 ] || fail "no TLS connection on the wire"
+    ! wire_has "$MARK" || fail "the marker is on the wire in the clear"
+}
+
+wire_plain() {
+    wire_has "$MARK" || fail "the marker is not on the wire"
+    equal 'TLS directions on the wire' 0 "$(wire_count tls)"
+}
+
+# --- the ways --------------------------------------------------------------------------------
+
+# Starts a server or runs a client as the way of the moment says.
+serve() { # NAME COMMAND…
+    local name=$1
+    shift
+    start "$name" "$SERVER" "$@"
+}
+client() { run "$CLIENT" "$@"; }
+
+# Runs a scenario under each way and looks at the wire. The scenario must send $MARK.
+#   strict      both ends wrapped, mutual TLS
+#   permissive  the server wrapped and PERMISSIVE, the client not wrapped
+#   disable     both ends wrapped, rules say DISABLE
+#   plain       nothing wrapped (the scenario itself is sound)
+three_ways() { # FUNCTION [WAY…]
+    local scenario=$1 name
+    shift
+    [ $# -gt 0 ] || set -- strict permissive disable
+    # shellcheck disable=SC2086
+    [ -z "${E2E_WAYS:-}" ] || set -- ${E2E_WAYS}
+    for WAY; do
+        SERVER=app/server CLIENT=app/client
+        case $WAY in
+        strict) mesh STRICT ISTIO_MUTUAL ;;
+        permissive) mesh PERMISSIVE ISTIO_MUTUAL && CLIENT=- ;;
+        disable) mesh DISABLE DISABLE ;;
+        plain) SERVER=- CLIENT=- ;;
+        *) fail "no such way: $WAY" ;;
+        esac
+        mkdir -p "$T/$WAY"
+        chmod 1777 "$T/$WAY"
+        capture_start
+        "$scenario"
+        capture_stop
+        if [ "$WAY" = strict ]; then wire_protected; else wire_plain; fi
+        for name in "${!PIDS[@]}"; do stop "$name"; done
+        rm -f "$T/wire.pcap"
+        say "$WAY: as it should be"
+    done
+    WAY=none
+}
