@@ -30,15 +30,36 @@ $(BUILD)/mtlswrap: $(call obj,$(CLI))
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(CLI_LIBS)
 $(BUILD)/hooks.map: include/hooks.def
 	@mkdir -p $(@D)
-	@{ echo '{ global:'; sed -n 's/^HOOK(\([A-Za-z0-9_]*\).*/  \1;/p' $<; echo 'local: *; };'; } >$@
+	@{ echo '{ global:'; sed -n -E 's/^(HOOK|TWIN)\(([A-Za-z0-9_]*).*/  \2;/p' $<; echo 'local: *; };'; } >$@
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
+# A unit test links what it uses of everything but the hooks and the calls they stand in for.
+$(BUILD)/parts.a: $(call obj,$(filter-out %/cli/main.c,$(sort $(ENGINE) $(CLI))))
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/parts.a
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZE) -pthread -o $@ $^ $(ENGINE_LIBS) $(CLI_LIBS) -lcriterion
+
 -include $(patsubst %.o,%.d,$(call obj,$(CORE) $(ENGINE) $(CLI) $(UNIT)))
+
+deps: ## install the Debian packages that are missing
+	tests/deps.sh
+demo: ## install what it needs, build, and show the main job done on real programs
+	tests/deps.sh demo
+	+$(MAKE) all
+	BUILD=$(abspath $(BUILD)) tests/demo/demo.sh
+test: ## install what is missing, build, and run every test
+	tests/deps.sh test
+	+$(MAKE) check
+check: all $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT)) ## run every test with what is installed
+	BUILD=$(abspath $(BUILD)) tests/run
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 clean: ## remove what was built
 	rm -rf $(BUILD)
-.PHONY: all help clean
+.PRECIOUS: $(BUILD)/obj/%.o
+.PHONY: all deps demo test check help clean

@@ -1,0 +1,66 @@
+"""Echo clients in each style that Python offers; exit status 0 when every byte came back.
+
+    py_client.py STYLE ADDRESS PORT MARKER SIZE      STYLE: blocking, threads, asyncio
+"""
+import asyncio
+import os
+import socket
+import sys
+import threading
+
+ADDRESS, PORT, MARKER, SIZE = sys.argv[2], int(sys.argv[3]), sys.argv[4].encode(), int(sys.argv[5])
+
+
+def messages():
+    yield MARKER
+    yield b"x"
+    for size in (100, 16384, 16385, SIZE):
+        yield os.urandom(size)
+
+
+def blocking():
+    with socket.create_connection((ADDRESS, PORT), timeout=30) as sock, sock.makefile("rb") as replies:
+        for message in messages():
+            # A writer beside the reader: neither side may wait for the other for ever.
+            writer = threading.Thread(target=sock.sendall, args=(b"%d\n" % len(message) + message,))
+            writer.start()
+            assert replies.read(len(message)) == message
+            writer.join()
+
+
+def threads():
+    failed = []
+
+    def one():
+        try:
+            blocking()
+        except BaseException as problem:
+            failed.append(problem)
+            raise
+    crowd = [threading.Thread(target=one) for _ in range(8)]
+    for thread in crowd:
+        thread.start()
+    for thread in crowd:
+        thread.join()
+    assert not failed, failed
+
+
+async def one_async():
+    reader, writer = await asyncio.open_connection(ADDRESS, PORT)
+    for message in messages():
+        writer.write(b"%d\n" % len(message) + message)
+        answer = asyncio.create_task(reader.readexactly(len(message)))
+        await writer.drain()
+        assert await answer == message
+    writer.close()
+    await writer.wait_closed()
+
+
+async def many_async():
+    await asyncio.gather(*(one_async() for _ in range(8)))
+
+
+if sys.argv[1] == "asyncio":
+    asyncio.run(many_async())
+else:
+    {"blocking": blocking, "threads": threads}[sys.argv[1]]()
