@@ -8,8 +8,10 @@
 #ifndef MTLSWRAP_RECORD_H
 #define MTLSWRAP_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 enum {
     RECORD_HEADER = 5,
@@ -60,16 +62,20 @@ struct record_engine {
     size_t (*overhead)(const struct record_keys *k);
 
     /* Seals one record of `type` with n <= RECORD_PLAIN_MAX bytes gathered from iov, starting
-     * `skip` bytes into it, to out (n + overhead bytes, may not overlap the input).
-     * Returns the wire length, or < 0 (enum record_error). Advances k->seq. */
+     * `skip` bytes into it, to out (n + overhead bytes, may not overlap the input). iov is not
+     * looked at when n is 0. Returns the wire length, or < 0 (enum record_error); on failure out holds
+     * no plaintext. Advances k->seq on success. */
     long (*seal)(struct record_keys *k, uint8_t type, const struct iovec *iov, size_t skip, size_t n,
                  uint8_t *out);
 
     /* Opens one whole record (wire_len bytes, header included). The plaintext goes to out, which has
      * room for wire_len - overhead bytes and either does not overlap the record or equals
      * rec + RECORD_HEADER (+ 8 for TLS 1.2 GCM: explicit nonce). At most limit plaintext bytes are ever
-     * written: the engine refuses RECORD_TOO_LONG otherwise. *type is the true (inner) type. Returns the
-     * plaintext length (may be 0), or < 0; on failure out holds no plaintext. Advances k->seq on success.
+     * written: the engine refuses RECORD_TOO_LONG otherwise, and then (given a limit below
+     * wire_len - overhead) the record is as it was, so the call may be repeated with more room. *type is
+     * the true (inner) type. Returns the plaintext length (may be 0), or < 0; on failure out holds no
+     * plaintext. Advances k->seq on success. When the peer padded the record, bytes of out behind
+     * the plaintext (never beyond the room above) may have been set to 0.
      * TLS 1.3: a change_cipher_spec record never comes here. */
     long (*open)(struct record_keys *k, const uint8_t *rec, size_t wire_len, uint8_t *out, size_t limit,
                  uint8_t *type);
@@ -81,8 +87,42 @@ struct record_engine {
     uint64_t (*limit)(const struct record_keys *k);
 };
 
+/* This engine: the AEAD runs in user space, in the calling thread. */
+extern const struct record_engine record_engine_user;
+
+/* Fills *k for the first record under a TLS 1.3 traffic secret (RFC 8446 7.3): key, IV, seq 0, a new
+ * key_id, and the secret itself for KeyUpdate. secret_len is 32, or 48 for AES-256-GCM. Returns 0 or < 0
+ * (enum record_error); then *k is zeroed. */
+__attribute__((warn_unused_result)) int record_keys_tls13(struct record_keys *k, uint8_t cipher,
+                                                          const uint8_t *secret, size_t secret_len);
+
+/* The same for both directions of a TLS 1.2 connection (RFC 5246 6.3). sha384: the suite's PRF. seq is 0;
+ * the Finished messages count, so the handshake sets it to 1 before application records. */
+__attribute__((warn_unused_result)) int record_keys_tls12(struct record_keys *client_write,
+                                                          struct record_keys *server_write, uint8_t cipher,
+                                                          bool sha384, const uint8_t *master,
+                                                          size_t master_len, const uint8_t client_random[32],
+                                                          const uint8_t server_random[32]);
+
+/* Zeroes the keys so that no compiler leaves them out. Does not touch the cache. */
+void record_wipe(struct record_keys *k);
+
+/* Wipes and frees the calling thread's expanded schedule of a key that is no longer used. The copies of
+ * other threads go when their slot is needed or the thread ends. Unknown ids are ignored. */
+void record_cache_forget(uint64_t key_id);
+
 /* From the header alone: the wire length of the record, or < 0 when it cannot be one of `version`
- * (0 before a version is agreed). Needs RECORD_HEADER bytes. */
-long record_wire_len(const uint8_t *header, uint16_t version);
+ * (0 before a version is agreed). Needs RECORD_HEADER bytes. Empty records are refused: no version has any
+ * under a cipher, and none may carry handshake messages or alerts. */
+static inline long record_wire_len(const uint8_t *header, uint16_t version) {
+    size_t max = version == 0x0304 ? RECORD_PLAIN_MAX + 256 : RECORD_PLAIN_MAX + 2048;
+    size_t len = (size_t)header[3] << 8 | header[4];
+    if (header[0] < RECORD_CHANGE_CIPHER_SPEC || header[0] > RECORD_DATA || header[1] != 3 || !len)
+        return RECORD_BAD_FORMAT;
+    /* RFC 8446 5.1: TLS 1.3 ignores the low byte, and before an agreement it varies. */
+    if (version == 0x0303 && header[2] != 3)
+        return RECORD_BAD_FORMAT;
+    return len > max ? RECORD_TOO_LONG : (long)(RECORD_HEADER + len);
+}
 
 #endif
