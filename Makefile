@@ -11,7 +11,7 @@ ARCH   := $(shell uname -m)
 # by the core at the first matching connection.
 CORE   := $(wildcard preload/*.c preload/hooks/*.c preload/conn/*.c preload/policy/*.c)
 ENGINE := $(filter-out $(if $(filter x86_64,$(ARCH)),,%_ipsecmb.c),$(wildcard preload/engine/*.c preload/tls/*.c))
-CLI    := $(wildcard preload/cli/*.c) $(wildcard preload/policy/*.c) preload/log.c
+CLI    := $(wildcard preload/cli/*.c) $(wildcard preload/policy/*.c) $(wildcard preload/tls/ca*.c) preload/engine/libctx.c
 UNIT   := $(wildcard tests/unit/*.c)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
