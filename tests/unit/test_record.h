@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <criterion/criterion.h>
 
@@ -58,6 +59,18 @@ static inline long test_seal(struct record_keys *k, uint8_t type, const uint8_t 
                              uint8_t *out) {
     struct iovec iov = {.iov_base = (void *)(uintptr_t)text, .iov_len = n};
     return record_engine_user.seal(k, type, &iov, 0, n, out);
+}
+
+/* n bytes (a multiple of the page size) with a page behind them that nobody may touch. */
+static inline uint8_t *test_guarded(size_t n) {
+    uint8_t *p = mmap(NULL, n + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(p, MAP_FAILED);
+    cr_assert_eq(mprotect(p + n, 4096, PROT_NONE), 0);
+    return p;
+}
+
+static inline void test_guarded_free(uint8_t *p, size_t n) {
+    cr_assert_eq(munmap(p, n + 4096), 0);
 }
 
 /* The forced back end of this process; tests run in processes of their own. */
