@@ -5,6 +5,7 @@
  * functions are reentrant. Which code the CPU can run is therefore decided here. */
 #include "aead.h"
 
+#include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,8 +70,10 @@ static bool has_avx512(void) {
            __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl");
 }
+/* Asked for directly: not every compiler's builtin knows the name. */
 static bool has_vaes(void) {
-    return has_avx512() && __builtin_cpu_supports("vaes") && __builtin_cpu_supports("vpclmulqdq");
+    unsigned a, b, c, d;
+    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & bit_VAES) && (c & bit_VPCLMULQDQ);
 }
 
 /* Fastest first: one 16 KiB record takes 1.2, 3.0, 2.9, 4.1, 4.8 us on a CPU that can do all. */
