@@ -94,7 +94,8 @@ void imports_collect(struct imports *out, const char *path) {
     if (!t)
         return;
     t->count = 1;
-    snprintf(t->node[0].path, sizeof t->node[0].path, "%s", path);
+    if (!realpath(path, t->node[0].path)) /* $ORIGIN of a program is where its file really is */
+        snprintf(t->node[0].path, sizeof t->node[0].path, "%s", path);
     for (size_t i = 0; i < t->count; i++) {
         struct filemap m;
         struct elfread e;

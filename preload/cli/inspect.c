@@ -129,8 +129,10 @@ static void inspect_elf(struct inspect *in, const char *path, const struct filem
         return;
     check_privileges(in, path, &m->st);
     check_loader(in, path, &e);
-    if (in->verdict == INSPECT_OK)
-        judge_imports(in, path);
+    if (in->verdict != INSPECT_OK)
+        return;
+    snprintf(in->loader, sizeof in->loader, "%s", e.interp);
+    judge_imports(in, path);
 }
 
 bool inspect_shebang(const char *data, size_t size, char *interp, char *arg) {

@@ -18,9 +18,10 @@ enum { INSPECT_NOTES = 12 };
 
 struct inspect {
     enum inspect_verdict verdict;
-    char path[PATH_MAX];  /* what execvp would run */
-    char image[PATH_MAX]; /* the ELF file that ends up running: path, or a script's interpreter */
-    char reason[640];     /* one plain line without newline; empty for INSPECT_OK */
+    char path[PATH_MAX];   /* what execvp would run */
+    char image[PATH_MAX];  /* the ELF file that ends up running: path, or a script's interpreter */
+    char loader[PATH_MAX]; /* image's PT_INTERP */
+    char reason[640];      /* one plain line without newline; empty for INSPECT_OK */
     char notes[INSPECT_NOTES][320];
     bool loud[INSPECT_NOTES]; /* traffic may escape: `run` says it as well */
     size_t note_count;

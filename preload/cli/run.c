@@ -9,9 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "elfread.h"
 #include "fallback.h"
+#include "filemap.h"
 #include "identity.h"
 #include "inspect.h"
+#include "loader.h"
 #include "paths.h"
 #include "policy.h"
 #include "proof.h"
@@ -70,11 +73,34 @@ static bool find_library(struct run *r) {
                   told && *told ? told : "install it, or set MTLSWRAP_LIB");
         return false;
     }
+    struct filemap m;
+    struct elfread e;
+    bool fits = filemap_open(&m, r->library) && elfread_open(&e, m.data, m.size) == ELFREAD_OK &&
+                e.header.e_type == ET_DYN;
+    filemap_close(&m);
+    if (!fits) {
+        cli_error("%s: not a shared object for this machine", r->library);
+        return false;
+    }
     if (strpbrk(r->library, " :\t\n")) {
         cli_error("%s: a path with blanks or colons cannot be preloaded", r->library);
         return false;
     }
     return true;
+}
+
+/* ld.so fails open, so it is asked before anything runs. */
+static bool loader_agrees(const struct run *r, const char *name) {
+    char reason[1024];
+    if (!r->program.loader[0] ||
+        loader_takes(r->program.loader, r->program.image, r->library, reason, sizeof reason))
+        return true;
+    if (r->force) {
+        cli_warn("%s: %s; its traffic will be PLAINTEXT (--force)", name, reason);
+        return true;
+    }
+    cli_error("%s: %s; its traffic would be plaintext", name, reason);
+    return false;
 }
 
 static bool choose_config(struct run *r, bool *fallback) {
@@ -193,7 +219,11 @@ int run_main(const struct cli_command *self, int argc, char **argv) {
         return cli_usage(self, "run: a PROGRAM is needed");
     if ((status = check_program(&r, argv[i])) != CLI_OK)
         return status;
-    if (!find_library(&r) || !choose_config(&r, &fallback))
+    if (!find_library(&r))
+        return CLI_FAILED;
+    if (!loader_agrees(&r, argv[i]))
+        return CLI_REFUSED;
+    if (!choose_config(&r, &fallback))
         return CLI_FAILED;
     if ((status = check_config(&r, fallback)) != CLI_OK)
         return status;
