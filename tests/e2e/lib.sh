@@ -133,8 +133,8 @@ run() { # WORKLOAD COMMAND…
     timeout -k 5 "$LIMIT" env "${words[@]}" "$@"
 }
 
-listening() { # PORT [ADDRESS]
-    [ -n "$(ss -Hltn "src = ${2:-$IP}:$1")" ]
+listening() { # PORT [ADDRESS], "*" for any
+    ss -Hltn "src = ${2:-$IP}:$1" | grep -q .
 }
 
 wait_listen() { # NAME PORT [ADDRESS]
@@ -167,14 +167,15 @@ make_ca() { # DIRECTORY
 }
 
 # A leaf below CA-DIRECTORY: DIRECTORY gets key.pem, cert-chain.pem and root-cert.pem.
-# VALIDITY is "valid" or "expired".
-make_leaf() { # CA-DIRECTORY DIRECTORY SUBJECT-ALT-NAMES [VALIDITY]
-    local from to
+# VALIDITY is "valid" or "expired", KEY what openssl's -newkey takes.
+make_leaf() { # CA-DIRECTORY DIRECTORY SUBJECT-ALT-NAMES [VALIDITY [KEY]]
+    local from to key=(ec -pkeyopt ec_paramgen_curve:prime256v1)
+    [ -z "${5:-}" ] || key=("$5")
     mkdir -p "$2"
     from=$(date -u -d '-2 days' +%y%m%d%H%M%SZ)
     to=$(date -u -d '+1 day' +%y%m%d%H%M%SZ)
     [ "${4:-valid}" = valid ] || to=$(date -u -d '-1 day' +%y%m%d%H%M%SZ)
-    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj / \
+    openssl req -newkey "${key[@]}" -nodes -subj / \
         -keyout "$2/key.pem" -out "$2/request.pem" 2>/dev/null
     : >"$2/index.txt"
     cat >"$2/ca.cnf" <<-END
@@ -218,6 +219,7 @@ certificates() {
 
 # mesh.ini: the service app/server lives at $IP; further lines from standard input if it is given.
 mesh() { # INBOUND-MODE OUTBOUND-MODE [-]
+    [ -e "$BUILD/libmtlswrap.so" ] || fail "$BUILD holds no libmtlswrap.so"
     certificates
     cat >"$T/mesh.ini" <<-END
 		[Mesh]

@@ -1,6 +1,7 @@
 """Echo clients in each style that Python offers; exit status 0 when every byte came back.
 
-    py_client.py STYLE ADDRESS PORT MARKER SIZE      STYLE: blocking, threads, asyncio
+    py_client.py STYLE ADDRESS PORT MARKER SIZE      STYLE: blocking, threads, asyncio;
+    raw: towards a server that sends back what it gets, without lengths
 """
 import asyncio
 import os
@@ -26,6 +27,15 @@ def blocking():
             writer.start()
             assert replies.read(len(message)) == message
             writer.join()
+
+
+def raw():
+    with socket.create_connection((ADDRESS, PORT), timeout=30) as sock:
+        message = MARKER + os.urandom(SIZE)
+        for start in range(0, len(message), 4096):
+            part = message[start:start + 4096]
+            sock.sendall(part)
+            assert sock.recv(len(part), socket.MSG_WAITALL) == part
 
 
 def threads():
@@ -63,4 +73,4 @@ async def many_async():
 if sys.argv[1] == "asyncio":
     asyncio.run(many_async())
 else:
-    {"blocking": blocking, "threads": threads}[sys.argv[1]]()
+    {"blocking": blocking, "threads": threads, "raw": raw}[sys.argv[1]]()

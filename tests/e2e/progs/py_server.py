@@ -1,6 +1,7 @@
 """Echo servers in each style that Python offers; all answer "LENGTH\\n" + bytes with the same bytes.
 
-    py_server.py STYLE ADDRESS PORT     STYLE: threads, selectors, asyncio, blocking, forking
+    py_server.py STYLE ADDRESS PORT     STYLE: threads, selectors, asyncio, blocking, forking;
+    once: threads that close the connection after one answer
 """
 import asyncio
 import selectors
@@ -13,6 +14,11 @@ class Echo(socketserver.StreamRequestHandler):
     def handle(self):
         for line in iter(self.rfile.readline, b""):
             self.wfile.write(self.rfile.read(int(line)))
+
+
+class Once(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(self.rfile.read(int(self.rfile.readline())))
 
 
 class Threads(socketserver.ThreadingTCPServer):
@@ -101,8 +107,8 @@ def main():
     elif style == "selectors":
         select_server(address)
     else:
-        server = {"threads": Threads, "forking": Forking, "blocking": Blocking}[style]
-        server(address, Echo).serve_forever()
+        server = {"threads": Threads, "once": Threads, "forking": Forking, "blocking": Blocking}[style]
+        server(address, Once if style == "once" else Echo).serve_forever()
 
 
 main()

@@ -89,6 +89,15 @@ static int say(int fd, const char *text) {
     return 0;
 }
 
+static void hear_then_say(int fd, const char *text) {
+    char buffer[512];
+    ssize_t n = recv(fd, buffer, strlen(text), MSG_WAITALL);
+    if (n < 0 || (size_t)n != strlen(text) || memcmp(buffer, text, (size_t)n))
+        die("greeting");
+    if (say(fd, text) && !shutdown(fd, SHUT_WR))
+        read_to_end(fd);
+}
+
 static void accept_each(int listener, char **argv) {
     for (int left = atoi(argv[4]); left > 0; left--) {
         int fd = accept(listener, NULL, NULL);
@@ -141,6 +150,8 @@ int main(int argc, char **argv) {
         int fd = connect_to(argv);
         pour(fd, strtoul(argv[4], NULL, 10));
         leave(fd, argv[5]);
+    } else if (argc > 4 && !strcmp(mode, "listen_first")) {
+        hear_then_say(connect_to(argv), argv[4]);
     } else if (argc > 3 && (!strcmp(mode, "hear") || (argc > 4 && !strcmp(mode, "ask")))) {
         int fd = connect_to(argv);
         if (argc == 4 || say(fd, argv[4]))

@@ -1,0 +1,51 @@
+#!/bin/bash
+# PERMISSIVE on the accepting side serves TLS and plain clients on one port, also when the server speaks first; on the
+# connecting side it speaks TLS with who can and plaintext with who cannot, whoever speaks first.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+talk=$(program talk)
+mesh PERMISSIVE PERMISSIVE
+
+# One exchange, the server or the client speaking first; the outcome has to be the same for all.
+exchange() { # SERVER-WORKLOAD CLIENT-WORKLOAD
+    start greet "$1" "$talk" greet "$IP" 7001 1 "$MARK"
+    wait_listen greet 7001
+    equal "hear" "$(cat "$T/want")" "$(run "$2" "$talk" listen_first "$IP" 7001 "$MARK")"
+    join greet 20
+    rm "$T/log/greet"
+    start web "$1" python3 -m http.server -b "$IP" -d "$T/www" 8000
+    wait_listen web 8000
+    equal page "$MARK" "$(run "$2" curl -sS --fail "http://$IP:8000/page")"
+    cmp "$T/www/big" <(run "$2" curl -sS --fail "http://$IP:8000/big")
+    stop web
+}
+
+judge() { # WAY SERVER CLIENT EXPECTED
+    WAY=$1
+    capture_start
+    exchange "$2" "$3"
+    capture_stop
+    "$4"
+}
+wire_fell_back() { # the client offered TLS, was not understood, and came again in plaintext
+    wire_has "$MARK" || fail 'the marker is not on the wire'
+    has "$T/log/mtls.$WAY.app.client" "$IP:[0-9]+.*plain"
+}
+
+mkdir "$T/www"
+echo "$MARK" >"$T/www/page"
+head -c 3000000 /dev/urandom >"$T/www/big"
+start greet - "$talk" greet "$IP" 7001 1 "$MARK"
+wait_listen greet 7001
+run - "$talk" listen_first "$IP" 7001 "$MARK" >"$T/want"
+join greet 10
+rm "$T/log/greet"
+
+judge both app/server app/client wire_protected
+judge plain-client app/server - wire_plain
+judge plain-server - app/client wire_fell_back
+mesh STRICT PERMISSIVE
+judge strict-server app/server app/client wire_protected
+mesh PERMISSIVE ISTIO_MUTUAL
+judge strict-client app/server app/client wire_protected
