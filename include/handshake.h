@@ -62,7 +62,8 @@ struct handshake_api {
 
     /* Moves as far as it can without input. The client's first call makes the ClientHello. */
     enum handshake_status (*step)(struct handshake *h);
-    /* Takes exactly one whole record, then steps. Any byte not consumed is a failure. */
+    /* Takes exactly one whole record, then steps. Any byte not consumed is a failure. len 0: the peer closed.
+     * Bytes that are no record at all may be fed as they are and fail in plain words. */
     enum handshake_status (*feed)(struct handshake *h, const uint8_t *rec, size_t len);
     /* Bytes that must reach the peer, oldest first; *len = 0: none. Valid until the next call. */
     const uint8_t *(*output)(struct handshake *h, size_t *len);
@@ -72,7 +73,8 @@ struct handshake_api {
      */
     int (*export_)(struct handshake *h, struct handshake_result *out);
     /* Server, after DONE and before export_: makes one TLS 1.3 session ticket as a sealed record into out
-     * (room max). Returns its length (0: none wanted). export_ then counts it in tx.seq. */
+     * (room max, 4 KiB do for usual certificates; too little room: none is made). Returns its length (0: none
+     * wanted). export_ then counts it in tx.seq. */
     size_t (*ticket)(struct handshake *h, uint8_t *out, size_t max);
     /* Client, after export_: a raw post-handshake record that the engine found to hold handshake
      * messages (tickets). Returns true while more tickets are useful, false: free the object now. */
@@ -88,6 +90,10 @@ struct handshake_api {
 
     /* Prepare contexts now (before fork, chroot, setuid). 0, or < 0 with the reason in error. */
     int (*prepare)(const struct handshake_config *cfg, char *error);
+
+    /* Words for a fatal alert that arrives later, in a record that the engine opened (a TLS 1.3 server
+     * refuses the client's certificate only after the client was DONE). Returns out. */
+    const char *(*alert_words)(unsigned alert, char *out, size_t size);
 };
 
 /* What the heavy object exports under the one name mtlswrap_engine. */
