@@ -27,6 +27,9 @@ struct aead {
 
     /* cipher is an enum record_cipher. NULL: out of memory, or a cipher that this back end has not. */
     void *(*schedule_new)(uint8_t cipher, const uint8_t *key);
+    /* Another key into the same memory, for less than half of what wiping, freeing and making one anew costs.
+     * < 0: only schedule_free may still be called. */
+    int (*schedule_rekey)(void *schedule, uint8_t cipher, const uint8_t *key);
     void (*schedule_free)(void *schedule); /* wipes */
 
     /* One call for text that lies in one piece: n bytes, the tag behind them. */

@@ -24,13 +24,17 @@ static void fetch(void) {
     ciphers[RECORD_CHACHA20_POLY1305] = EVP_CIPHER_fetch(ctx, "ChaCha20-Poly1305", NULL);
 }
 
-static void *evp_schedule_new(uint8_t cipher, const uint8_t *key) {
+static int evp_schedule_rekey(void *schedule, uint8_t cipher, const uint8_t *key) {
     (void)pthread_once(&once, fetch);
     if (cipher > RECORD_CHACHA20_POLY1305 || !ciphers[cipher])
-        return NULL;
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+        return RECORD_INTERNAL;
     /* Which direction does not matter yet: the key schedule is the same for both. */
-    if (!ctx || EVP_EncryptInit_ex2(ctx, ciphers[cipher], key, NULL, NULL) != 1) {
+    return EVP_EncryptInit_ex2(schedule, ciphers[cipher], key, NULL, NULL) == 1 ? 0 : RECORD_INTERNAL;
+}
+
+static void *evp_schedule_new(uint8_t cipher, const uint8_t *key) {
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    if (!ctx || evp_schedule_rekey(ctx, cipher, key)) {
         EVP_CIPHER_CTX_free(ctx);
         return NULL;
     }
@@ -92,6 +96,7 @@ static int evp_open(void *schedule, const struct aead_head *h, const uint8_t *in
 const struct aead aead_evp = {
     .name = "evp",
     .schedule_new = evp_schedule_new,
+    .schedule_rekey = evp_schedule_rekey,
     .schedule_free = evp_schedule_free,
     .seal = evp_seal,
     .open = evp_open,

@@ -110,15 +110,26 @@ struct schedule {
     bool sealing;
 };
 
-static void *imb_schedule_new(uint8_t cipher, const uint8_t *key) {
+static int imb_schedule_rekey(void *schedule, uint8_t cipher, const uint8_t *key) {
+    struct schedule *s = schedule;
     if (!chosen || (cipher != RECORD_AES_128_GCM && cipher != RECORD_AES_256_GCM))
-        return NULL;
+        return RECORD_INTERNAL;
+    s->code = cipher == RECORD_AES_128_GCM ? &chosen->aes128 : &chosen->aes256;
+    /* The hash keys are overwritten, but AES-128 leaves the last rounds of an AES-256 key. */
+    OPENSSL_cleanse(s->key.expanded_keys + 11 * 16, sizeof s->key.expanded_keys - 11 * 16);
+    s->code->pre(key, &s->key);
+    return 0;
+}
+
+static void *imb_schedule_new(uint8_t cipher, const uint8_t *key) {
     struct schedule *s = aligned_alloc(_Alignof(struct schedule), sizeof *s);
     if (!s)
         return NULL;
     memset(s, 0, sizeof *s);
-    s->code = cipher == RECORD_AES_128_GCM ? &chosen->aes128 : &chosen->aes256;
-    s->code->pre(key, &s->key);
+    if (imb_schedule_rekey(s, cipher, key)) {
+        free(s);
+        return NULL;
+    }
     return s;
 }
 
@@ -172,6 +183,7 @@ static int imb_open_end(void *schedule, const uint8_t tag[AEAD_TAG]) {
 const struct aead aead_ipsecmb = {
     .name = "ipsecmb",
     .schedule_new = imb_schedule_new,
+    .schedule_rekey = imb_schedule_rekey,
     .schedule_free = imb_schedule_free,
     .seal = imb_seal,
     .open = imb_open,

@@ -29,12 +29,19 @@ static void entry_clear(struct record_cache_entry *e) {
     *e = (struct record_cache_entry){0};
 }
 
+/* Into an empty entry, or in place of another key. On failure the entry is empty. */
 static int entry_fill(struct record_cache_entry *e, const struct record_keys *k) {
     const struct aead *aead = aead_for(k->cipher);
-    void *schedule = aead->schedule_new(k->cipher, k->key);
-    if (!schedule)
+    if (e->schedule && (e->aead != aead || aead->schedule_rekey(e->schedule, k->cipher, k->key)))
+        entry_clear(e);
+    if (!e->schedule)
+        e->schedule = aead->schedule_new(k->cipher, k->key);
+    if (!e->schedule) {
+        entry_clear(e);
         return RECORD_INTERNAL;
-    *e = (struct record_cache_entry){.key_id = k->key_id, .aead = aead, .schedule = schedule};
+    }
+    e->aead = aead;
+    e->key_id = k->key_id;
     return 0;
 }
 
@@ -102,7 +109,6 @@ static struct record_cache_entry *miss(struct cache *c, const struct record_keys
     struct record_cache_entry *e = slot_of(c, k->key_id);
     while (e->key_id && c->slots < SLOTS_MAX && cache_grow(c) == 0)
         e = slot_of(c, k->key_id);
-    entry_clear(e);
     if (entry_fill(e, k)) {
         c->busy = 0;
         return NULL;

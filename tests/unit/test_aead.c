@@ -57,6 +57,34 @@ static void check_vector(const struct aead *aead, const struct vector *v) {
     aead->schedule_free(s);
 }
 
+/* One schedule through all keys, back and forth between the sizes. */
+static void rekeyed(const struct aead *aead, uint8_t ciphers) {
+    static const uint8_t text[40];
+    uint8_t key[32], a[64], b[64];
+    struct aead_head h = {.aad_len = 5};
+    void *s = NULL;
+    for (unsigned i = 0; i < 24; i++) {
+        uint8_t cipher = (uint8_t)(RECORD_AES_128_GCM + (i * 5 / 3) % ciphers);
+        test_fill(key, sizeof key, i);
+        void *fresh = aead->schedule_new(cipher, key);
+        cr_assert_not_null(fresh);
+        if (s)
+            cr_assert_eq(aead->schedule_rekey(s, cipher, key), 0);
+        else
+            s = aead->schedule_new(cipher, key);
+        cr_assert_eq(aead->seal(fresh, &h, text, sizeof text, a), 0);
+        cr_assert_eq(aead->seal(s, &h, text, sizeof text, b), 0);
+        cr_assert_arr_eq(a, b, sizeof text + AEAD_TAG);
+        aead->schedule_free(fresh);
+    }
+    cr_assert_lt(aead->schedule_rekey(s, 0, key), 0);
+    aead->schedule_free(s);
+}
+
+Test(aead, rekey_equals_a_new_schedule_evp) {
+    rekeyed(&aead_evp, 3);
+}
+
 Test(aead, published_vectors_evp) {
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
         check_vector(&aead_evp, &vectors[i]);
@@ -87,6 +115,14 @@ static void vectors_ipsecmb(void) {
 
 Test(aead, published_vectors_ipsecmb) {
     each_variant(vectors_ipsecmb);
+}
+
+static void rekeyed_ipsecmb(void) {
+    rekeyed(&aead_ipsecmb, 2);
+}
+
+Test(aead, rekey_equals_a_new_schedule_ipsecmb) {
+    each_variant(rekeyed_ipsecmb);
 }
 
 Test(aead, ipsecmb_knows_its_limits) {
