@@ -17,6 +17,8 @@ static const struct cli_command commands[] = {
     {"check", "[--strict] [--json] FILE", "check a policy table: every error and every doubt", check_main,
      false},
     {"doctor", "[--json] PROGRAM", "say whether a program can be wrapped, and why not", doctor_main, false},
+    {"import", "[--strict] FILE.yaml…", "turn Istio's YAML into a policy table on standard output",
+     import_main, false},
     {"help", "[COMMAND]", "this list, or the help of one command", help_main, true},
     {NULL, NULL, NULL, NULL, false},
 };
