@@ -117,4 +117,54 @@ must_check bool policy_own_address(const struct policy *p, const struct policy_s
 /* Service port -> target port on the workload (PORT:TARGETPORT), or port itself. */
 uint16_t policy_target_port(const struct policy *p, const struct sockaddr *service_addr);
 
+/* Why a decision is what it is: every rule that could have spoken, in the order of the file, and what
+ * became of it. The decision in out is the very one that policy_inbound or policy_outbound gives. */
+struct policy_step {
+    struct policy_rule rule; /* line 0: no rule of the table, section is a phrase */
+    bool decided;
+    const char *reason; /* plain words; valid during the call only */
+};
+typedef void policy_step_fn(void *arg, const struct policy_step *step);
+void policy_explain_inbound(const struct policy *p, const struct policy_self *self,
+                            const struct sockaddr *local, policy_step_fn *step, void *arg,
+                            struct policy_inbound *out);
+void policy_explain_outbound(const struct policy *p, const struct policy_self *self,
+                             const struct sockaddr *dest, const char *name, policy_step_fn *step, void *arg,
+                             struct policy_outbound *out);
+
+/* What is allowed but probably not meant: rules that can never match, a STRICT server with a DISABLE
+ * client rule, PERMISSIVE left on, services without rule or account. All are warnings. */
+void policy_lint(const struct policy *p, policy_report_fn *report, void *arg);
+
+/* The tables of services and workloads, in the order of the file. */
+struct policy_service_info {
+    const char *namespace_, *name;
+    const char *host; /* the FQDN, or the first of hosts */
+    const char *account;
+    bool external;
+    size_t address_count, port_count;
+    struct policy_rule where;
+};
+struct policy_workload_info {
+    const char *namespace_, *name;
+    const char *account;
+    bool in_mesh;
+    const char *command;            /* NULL: nothing to start */
+    const char *directory;          /* NULL: stay */
+    const char *const *environment; /* VARIABLE=VALUE */
+    size_t environment_count;
+    const char *const *services; /* in the same namespace */
+    size_t service_count;
+    struct policy_rule where;
+};
+size_t policy_service_count(const struct policy *p);
+must_check bool policy_service_at(const struct policy *p, size_t i, struct policy_service_info *out);
+/* The i-th service's addresses and ports: port is the service's, *target the workload's. */
+must_check bool policy_service_address(const struct policy *p, size_t i, size_t j,
+                                       struct sockaddr_storage *out);
+must_check bool policy_service_port(const struct policy *p, size_t i, size_t j, uint16_t *port,
+                                    uint16_t *target);
+size_t policy_workload_count(const struct policy *p);
+must_check bool policy_workload_at(const struct policy *p, size_t i, struct policy_workload_info *out);
+
 #endif

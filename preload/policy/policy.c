@@ -90,10 +90,14 @@ static struct policy *read_table(struct policy *p, const char *text, size_t len,
                                  void *arg) {
     struct policy_reading r = {.p = p, .text = text, .end = text + len, .outside = true};
     policy_reader_run(&r);
-    policy_complete_names(&r);
-    policy_index_build(p);
-    policy_complete_links(&r);
-    policy_check_all(&r);
+    if (!p->pool.failed) /* later steps rely on what earlier ones allocated */
+        policy_complete_names(&r);
+    if (!p->pool.failed)
+        policy_index_build(p);
+    if (!p->pool.failed)
+        policy_complete_links(&r);
+    if (!p->pool.failed)
+        policy_check_all(&r);
     deliver(&r, report, arg);
     if (p->pool.failed && report)
         report(arg, POLICY_ERROR, p->file, 0, "out of memory while reading the table");
