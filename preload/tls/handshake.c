@@ -68,6 +68,9 @@ static bool setup(struct handshake *h, const struct handshake_config *cfg) {
 static void handshake_free(struct handshake *h) {
     if (!h)
         return;
+    /* The connection goes on without OpenSSL; one that looks broken off would spoil its session. */
+    if (h->status == HANDSHAKE_DONE)
+        SSL_set_shutdown(h->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(h->ssl);
     context_put(h->context);
     peer_policy_free(&h->policy);

@@ -128,7 +128,7 @@ int verify_chain(X509_STORE_CTX *ctx, void *unused) {
     if (peer_accepts(&h->policy, leaf, h->reason, sizeof h->reason))
         return 1;
     h->refused = true;
-    X509_STORE_CTX_set_error(ctx, X509_V_ERR_APPLICATION_VERIFICATION);
+    X509_STORE_CTX_set_error(ctx, X509_V_ERR_CERT_REJECTED);
     return 0;
 }
 
