@@ -1,4 +1,4 @@
-/* check.c - `mtlswrap check`: prints every finding of policy_load. Decides nothing itself. */
+/* check.c - `mtlswrap check`: prints every finding of policy_load and policy_lint. Decides nothing itself. */
 #include "cli.h"
 
 #include <stdio.h>
@@ -60,6 +60,8 @@ int check_main(const struct cli_command *self, int argc, char **argv) {
         fputs(", \"findings\": [", stdout);
     }
     struct policy *p = policy_load(argv[i], print_finding, &c);
+    if (p)
+        policy_lint(p, print_finding, &c);
     conclude(&c, argv[i]);
     policy_free(p);
     if (!p)

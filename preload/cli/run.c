@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config.h"
 #include "elfread.h"
 #include "fallback.h"
 #include "filemap.h"
@@ -27,17 +28,6 @@ struct run {
     char library[PATH_MAX], config[PATH_MAX];
     struct inspect program;
 };
-
-static void print_finding(void *arg, enum policy_severity severity, const char *file, int line,
-                          const char *message) {
-    (void)arg;
-    if (severity != POLICY_ERROR)
-        return; /* `mtlswrap check` is the place for doubts */
-    if (line > 0)
-        cli_error("%s:%d: %s", file, line, message);
-    else
-        cli_error("%s: %s", file, message);
-}
 
 static int check_program(struct run *r, const char *name) {
     inspect_program(&r->program, name);
@@ -104,14 +94,8 @@ static bool loader_agrees(const struct run *r, const char *name) {
 }
 
 static bool choose_config(struct run *r, bool *fallback) {
-    const char *told = r->config_option ? r->config_option : getenv("MTLSWRAP_CONFIG");
-    *fallback = !told || !*told;
-    if (*fallback)
-        return fallback_prepare(r->config);
-    if (paths_absolute(told, r->config))
-        return true;
-    cli_error("%s: %s", told, strerror(errno));
-    return false;
+    *fallback = !config_named(r->config_option, r->config);
+    return !*fallback || fallback_prepare(r->config);
 }
 
 static bool has_flat(const char *certs) {
@@ -143,7 +127,7 @@ static int issue_missing(const struct policy *p, const char *workload) {
 }
 
 static int check_config(struct run *r, bool fallback) {
-    struct policy *p = policy_load(r->config, print_finding, NULL);
+    struct policy *p = policy_load(r->config, config_print_error, NULL);
     if (!p)
         return CLI_CONFIG;
     const char *workload = r->as ? r->as : getenv("MTLSWRAP_WORKLOAD");
