@@ -155,14 +155,16 @@ static int rank_of(const struct policy *p, const struct policy_query *q, const c
     return strcmp(ns, p->mesh.root_namespace) == 0 ? 2 : 3;
 }
 
-static void say_no_match(struct explaining *e, const struct policy_query *q, const struct policy_dest *d) {
-    say(e, "host %s does not match %s", d->host,
-        q->service      ? q->service->host
-        : q->raw[0]     ? q->raw
-        : q->literal[0] ? q->literal
-                        : "the destination");
-    if (q->has_address && (q->service || q->raw[0]))
-        say(e, " (%s)", q->literal);
+/* The destination as a person would name it. */
+static void say_destination(struct explaining *e, const struct policy_query *q) {
+    char literal[POLICY_ADDRESS_TEXT] = "";
+    const char *name = q->service ? q->service->host : q->raw;
+    if (q->has_address)
+        policy_address_text(&q->address, literal);
+    if (*name && *literal)
+        say(e, "%s (%s)", name, literal);
+    else
+        say(e, "%s", *name ? name : literal);
 }
 
 static void say_dest_winner(struct explaining *e, const struct policy_query *q,
@@ -171,8 +173,10 @@ static void say_dest_winner(struct explaining *e, const struct policy_query *q,
     const struct policy_tls *tls = policy_query_tls(q, d);
     if (d->form == HOST_NAME)
         say(e, "host %s matches exactly", d->host);
-    else
-        say(e, "host %s matches %s", d->host, m->host ? m->host : q->has_address ? q->literal : q->raw);
+    else {
+        say(e, "host %s matches ", d->host);
+        say_destination(e, q);
+    }
     if (tls != &d->tls)
         say(e, ", with settings of its own for port %u", q->port);
     if (!tls->present)
@@ -187,9 +191,10 @@ static void explain_dest(struct explaining *e, const struct policy_query *q, con
     int rank = rank_of(e->p, q, d->o.ns);
     if (d == w)
         say_dest_winner(e, q, m);
-    else if (!policy_query_host_matches(q, d))
-        say_no_match(e, q, d);
-    else if (rank == 3)
+    else if (!policy_query_host_matches(q, d)) {
+        say(e, "host %s does not match ", d->host);
+        say_destination(e, q);
+    } else if (rank == 3)
         say(e, "namespace '%s' is not searched: it is neither the program's ('%s')%s%s%s nor the root ('%s')",
             d->o.ns, q->own_ns, q->service_ns ? ", the service's ('" : "", q->service_ns ? q->service_ns : "",
             q->service_ns ? "')" : "", e->p->mesh.root_namespace);

@@ -40,8 +40,13 @@ static void fill_names(const struct policy *p, const struct policy_query *q, con
     static const char *const nobody[] = {"out-of-memory.invalid"};
     const char *host = host_of(q, m, out->mode);
     bool mesh = mesh_identity(out->mode);
-    const struct policy_interned *known =
-        host || !mesh ? policy_intern(p, host ? host : q->literal, q->port) : NULL;
+    char literal[POLICY_ADDRESS_TEXT];
+    const char *as = host;
+    if (!as && !mesh) {
+        policy_address_text(&q->address, literal);
+        as = literal;
+    }
+    const struct policy_interned *known = as ? policy_intern(p, as, q->port) : NULL;
     const struct policy_list *sans = tls && tls->sans.count ? &tls->sans : NULL;
     if (!sans && mesh && q->service && q->service->identities.count)
         sans = &q->service->identities;

@@ -6,7 +6,6 @@
  */
 #include "policy_table.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { NAMES_MAX = 2 };
@@ -36,20 +35,20 @@ const struct policy_service *policy_query_complete(const struct policy *p, const
                                                    char *out, size_t size) {
     const char *domain = p->mesh.cluster_domain, *dot = strchr(raw, '.');
     const struct policy_service *s = policy_index_get(p, INDEX_HOST_NAME, "", raw);
-    int n;
+    bool two_labels = dot && !strchr(dot + 1, '.');
     out[0] = '\0';
-    if (s)
+    if (s || strlen(raw) + strlen(ns) + strlen(domain) + sizeof "..svc." > size)
         return s;
     if (!dot)
-        n = snprintf(out, size, "%s.%s.svc.%s", raw, ns, domain);
-    else if (!strchr(dot + 1, '.'))
-        n = snprintf(out, size, "%s.svc.%s", raw, domain);
+        stpcpy(stpcpy(stpcpy(stpcpy(stpcpy(out, raw), "."), ns), ".svc."), domain);
+    else if (two_labels)
+        stpcpy(stpcpy(stpcpy(out, raw), ".svc."), domain);
     else if (ends_with(raw, strlen(raw), ".svc"))
-        n = snprintf(out, size, "%s.%s", raw, domain);
+        stpcpy(stpcpy(stpcpy(out, raw), "."), domain);
     else
         return NULL;
-    s = n > 0 && (size_t)n < size ? policy_index_get(p, INDEX_HOST_NAME, "", out) : NULL;
-    if (n < 0 || (size_t)n >= size || (dot && !strchr(dot + 1, '.') && !s))
+    s = policy_index_get(p, INDEX_HOST_NAME, "", out);
+    if (two_labels && !s)
         out[0] = '\0';
     return s;
 }
@@ -121,7 +120,7 @@ void policy_query_init(const struct policy *p, const struct policy_self *self, c
     q->own_ns = self && self->namespace_ ? self->namespace_ : p->mesh.mesh.namespace_;
     q->service = NULL;
     q->service_ns = NULL;
-    q->complete[0] = q->literal[0] = '\0';
+    q->complete[0] = '\0';
     q->has_address = policy_address_of(dest, &q->address, &q->port);
     policy_query_normalise(name, q->raw);
     const struct policy_service *named =
@@ -134,8 +133,6 @@ void policy_query_init(const struct policy *p, const struct policy_self *self, c
         q->service_ns = q->service->o.ns;
     else if (q->raw[0])
         q->service_ns = namespace_in(p, q->complete[0] ? q->complete : q->raw, q->name_ns);
-    if (q->has_address)
-        policy_address_text(&q->address, q->literal);
 }
 
 bool policy_dest_visible(const struct policy_dest *d, const char *ns) {

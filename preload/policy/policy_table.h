@@ -361,8 +361,7 @@ struct policy_query {
     uint16_t port;
     char raw[POLICY_NAME_MAX + 1];      /* what the program resolved, normalised; empty: none */
     char complete[2 * POLICY_NAME_MAX]; /* raw as a full name; empty: none */
-    char literal[POLICY_ADDRESS_TEXT];
-    char name_ns[POLICY_NAME_MAX + 1]; /* the namespace that a full name holds */
+    char name_ns[POLICY_NAME_MAX + 1];  /* the namespace that a full name holds */
 };
 struct policy_match {
     const struct policy_dest *dest;
