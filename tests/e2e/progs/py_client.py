@@ -30,12 +30,12 @@ def blocking():
 
 
 def raw():
-    with socket.create_connection((ADDRESS, PORT), timeout=30) as sock:
+    with socket.create_connection((ADDRESS, PORT), timeout=30) as sock, sock.makefile("rb") as replies:
         message = MARKER + os.urandom(SIZE)
         for start in range(0, len(message), 4096):
             part = message[start:start + 4096]
             sock.sendall(part)
-            assert sock.recv(len(part), socket.MSG_WAITALL) == part
+            assert replies.read(len(part)) == part
 
 
 def threads():
