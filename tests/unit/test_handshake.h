@@ -13,6 +13,7 @@
 
 #include <criterion/criterion.h>
 
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
