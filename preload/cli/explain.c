@@ -141,8 +141,10 @@ static const char *judge(const struct policy_inbound *in, bool plain, bool allow
         return "refused: it speaks plaintext, the accepting side demands mutual TLS";
     if (in->mode == MTLS_DISABLE && !plain)
         return "fails: it speaks TLS, the accepting side only plaintext";
-    if (in->principal_count && plain)
-        return "refused: plaintext carries no identity, and only named principals may connect";
+    if (plain)
+        return in->principal_count
+                   ? "may connect in plaintext; principals are checked on TLS connections only"
+                   : "may connect in plaintext";
     return allowed ? "may connect" : "refused: not among the principals";
 }
 
@@ -164,9 +166,10 @@ static int judge_from(struct explain *e, const struct sockaddr_storage *local,
     e->q.from = e->from;
     e->q.principal = principal;
     e->q.from_mode = outside ? "none: outside the mesh" : explain_print_tls(out.mode);
-    e->q.from_allowed = !plain && in->mode != MTLS_DISABLE
-                            ? policy_principal_allowed(in, principal)
-                            : plain && in->mode != MTLS_STRICT && !in->principal_count;
+    if (plain)
+        e->q.from_allowed = in->mode != MTLS_STRICT;
+    else
+        e->q.from_allowed = in->mode != MTLS_DISABLE && policy_principal_allowed(in, principal);
     e->q.verdict = judge(in, plain, e->q.from_allowed);
     return CLI_OK;
 }

@@ -67,6 +67,9 @@ equal 'one that is young' "$one" "$(serial "$leaf")"
 [ "$two" != "$(serial "$T/certs/test1/short")" ] || fail 'past its life and not renewed'
 try "$M" certs renew --dir "$T/ca" --force "$T/certs"
 [ "$one" != "$(serial "$leaf")" ] || fail 'not renewed with --force'
+try "$M" certs renew --dir "$T/ca" --force "$T/certs"
+text "$leaf/cert-chain.pem" -checkend 7000 >"$T/out"
+! text "$leaf/cert-chain.pem" -checkend 7210 >"$T/out" || fail 'each renewal lives longer than the last'
 text "$leaf/cert-chain.pem" -ext subjectAltName >"$T/out"
 has "$T/out" 'DNS:sleep.test1, IP Address:127.0.0.9'
 openssl verify -CAfile "$T/ca/root-cert.pem" "$leaf/cert-chain.pem" >"$T/out"
