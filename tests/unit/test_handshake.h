@@ -125,10 +125,23 @@ static inline void test_dir_remove(void) {
     cr_assert_eq(system(command), 0);
 }
 
+/* Good until the test ends. */
 static inline char *test_path(const char *dir, const char *name) {
-    char *path = NULL;
-    cr_assert(asprintf(&path, "%s/%s", dir, name) > 0);
-    return path; /* the test's process ends soon */
+    static char pool[256][256];
+    static unsigned next;
+    cr_assert_lt(next, 256);
+    char *path = pool[next++];
+    int n = snprintf(path, sizeof pool[0], "%s/%s", dir, name);
+    cr_assert(n > 0 && (size_t)n < sizeof pool[0]);
+    return path;
+}
+
+/* For a call at a time. */
+static inline const char *test_file(const char *dir, const char *name) {
+    static char path[256];
+    int n = snprintf(path, sizeof path, "%s/%s", dir, name);
+    cr_assert(n > 0 && (size_t)n < sizeof path);
+    return path;
 }
 
 static inline char *test_subdir(const char *name) {
@@ -138,19 +151,15 @@ static inline char *test_subdir(const char *name) {
 }
 
 static inline void test_write_certs(const char *dir, const char *name, X509 *a, X509 *b) {
-    char *path = test_path(dir, name);
-    BIO *out = BIO_new_file(path, "w");
+    BIO *out = BIO_new_file(test_file(dir, name), "w");
     cr_assert(out && PEM_write_bio_X509(out, a) && (!b || PEM_write_bio_X509(out, b)));
     BIO_free(out);
-    free(path);
 }
 
 static inline void test_write_key(const char *dir, const char *name, EVP_PKEY *key) {
-    char *path = test_path(dir, name);
-    BIO *out = BIO_new_file(path, "w");
+    BIO *out = BIO_new_file(test_file(dir, name), "w");
     cr_assert(out && PEM_write_bio_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL));
     BIO_free(out);
-    free(path);
 }
 
 static inline const char *test_identity(const char *dir, const struct test_cert *leaf, X509 *between,

@@ -98,7 +98,6 @@ static void as_client(const struct suite *s, bool demand) {
     API->free_(h);
     test_foreign_free(&f);
     free(down);
-    free(roots);
 }
 
 Test(foreign, openssl_server_every_suite) {
@@ -265,7 +264,6 @@ Test(foreign, names_of_simple_servers) {
         test_foreign_free(&f);
         free(down);
     }
-    free(roots);
 }
 
 Test(foreign, insecure_skip_verify_skips_and_nothing_else_does) {
@@ -288,5 +286,4 @@ Test(foreign, insecure_skip_verify_skips_and_nothing_else_does) {
         free(down);
     }
     test_cert_free(&other);
-    free(roots);
 }

@@ -89,10 +89,8 @@ Test(identity, what_is_missing_is_said_with_its_name) {
 }
 
 static void write_text(const char *dir, const char *name, const char *text) {
-    char *path = test_path(dir, name);
-    FILE *f = fopen(path, "w");
+    FILE *f = fopen(test_file(dir, name), "w");
     cr_assert(f && fputs(text, f) >= 0 && fclose(f) == 0);
-    free(path);
 }
 
 Test(identity, what_is_unreadable_is_said_with_its_name) {
@@ -132,9 +130,6 @@ Test(identity, explicit_files_of_mutual) {
     API->free_(test_new(cfg));
     cfg.ca_file = NULL;
     API->free_(test_new(cfg)); /* system roots */
-    free(chain);
-    free(key);
-    free(roots);
 }
 
 /* One file after the other, as most tools write them: half of a change is never used. */
@@ -193,11 +188,9 @@ static void write_crl(const char *dir, const struct test_cert *by, const X509 *r
         ASN1_INTEGER_free(serial);
     }
     cr_assert(X509_CRL_sign(crl, by->key, EVP_sha256()));
-    char *path = test_path(dir, "crl.pem");
-    BIO *out = BIO_new_file(path, "w");
+    BIO *out = BIO_new_file(test_file(dir, "crl.pem"), "w");
     cr_assert(PEM_write_bio_X509_CRL(out, crl));
     BIO_free(out);
-    free(path);
     ASN1_TIME_free(now);
     ASN1_TIME_free(later);
     X509_CRL_free(crl);
