@@ -143,3 +143,13 @@ for c in "${commands[@]}"; do
     cmp "$T/first" "$T/out"
 done
 case_ok help
+
+# What --help lists is in the manual, and the other way round.
+page=$TOP/preload/cli/mtlswrap.1
+{
+    for c in "${commands[@]}"; do [ "$c" = certs ] || "$M" "$c" --help; done
+    for c in init issue show renew; do "$M" certs $c --help; done
+} | grep -oE -- '--[a-z-]+' | sort -u | grep -vx -e --help -e --version >"$T/out"
+sed 's/\\-/-/g' "$page" | grep -oE -- '--[a-z-]+' | sort -u | grep -vx -e --help -e --version -e --list >"$T/page"
+diff "$T/out" "$T/page" >&2
+case_ok manual
