@@ -1,0 +1,99 @@
+/* conn.h - what one process keeps of a connection beside the shared slot, and how connections come under
+ * management.
+ *
+ * A struct conn is made when connect or accept brings a connection under policy and lives until this
+ * process's last descriptor for it is gone. Its handshake and early bytes are guarded by the slot's
+ * tx_lock, its place in the driver's list by the driver's lock. */
+#ifndef MTLSWRAP_CONN_H
+#define MTLSWRAP_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "handshake.h"
+#include "policy.h"
+#include "slot.h"
+
+enum {
+    CONN_EARLY_MAX = 256 * 1024, /* application bytes kept until the peer is verified */
+    CONN_EPOLLS = 4,
+    CONN_RX_BATCH = 65536 + 256, /* wire bytes taken at once */
+    CONN_SCRATCH_RX = CONN_RX_BATCH + SLOT_RX_REGION,
+};
+
+struct conn {
+    struct slot *slot;
+    uint32_t generation;
+    int fd;          /* the descriptor that the driver may use */
+    _Atomic int fds; /* descriptors of this process that stand for the slot */
+
+    /* tx */
+    struct handshake *shake; /* NULL: not started, or done */
+    struct handshake *post;  /* client: kept for tickets; under rx_lock */
+    uint8_t *early;
+    size_t early_at, early_len, early_room;
+    bool sniffed;      /* PERMISSIVE, accepting: the first bytes were a ClientHello */
+    bool going_plain;  /* PERMISSIVE: decided for plaintext, early bytes still to be sent */
+    bool reconnecting; /* PERMISSIVE, connecting: the plaintext connection is being made */
+
+    /* init */
+    struct policy_outbound outbound;
+    struct policy_inbound inbound;
+    const struct policy_mesh *mesh;
+    struct policy_self self;
+    uint64_t born_ms;
+
+    /* driver */
+    struct conn *prev, *next;
+    bool listed, busy;
+    bool closing; /* the program closed it; fd is a descriptor of our own */
+    bool said_goodbye;
+    short awaits;    /* POLLIN or POLLOUT while it is looked at only when that comes; 0: at due_ms */
+    unsigned polled; /* its place in the last poll, + 1 */
+    uint64_t due_ms, deadline_ms;
+
+    /* epoll sets that the program registered fd with */
+    int epolls[CONN_EPOLLS];
+    int epoll_count;
+};
+
+/* Per-thread working memory: one receive batch, one send batch. */
+struct scratch {
+    uint8_t rx[CONN_SCRATCH_RX];
+    uint8_t tx[SLOT_TX_REGION];
+    uint8_t file[SLOT_BATCH];
+};
+
+/* Never NULL but when memory is out (errno ENOMEM). Freed when the thread ends. */
+struct scratch *conn_scratch(void);
+
+/* Milliseconds of the monotonic clock. */
+uint64_t conn_now(void);
+
+/* This process's part of a slot, or NULL when the connection came by fork. */
+struct conn *conn_of(const struct slot *s);
+/* Lets go of it: out of the driver's list, secrets wiped. */
+void conn_drop(struct conn *c);
+/* In a forked child: handshakes belong to the parent. */
+void conn_forked(void);
+
+/* Decides about a connection that is to be made to addr. Returns a conn whose slot is not yet in the
+ * descriptor table, or NULL: plaintext (errno 0) or refused (errno set; logged). */
+struct conn *conn_outbound(int fd, const struct sockaddr *addr, socklen_t len);
+/* The same for an accepted one. */
+struct conn *conn_inbound(int fd, const struct sockaddr *peer, socklen_t len);
+/* Puts the slot behind fd. */
+void conn_publish(struct conn *c, int fd);
+
+/* Declares a connection failed: error becomes the errno of the next call, the kernel's socket is shut so that
+ * readiness tells, one line says why. Both locks may be held, tx_lock must be. */
+void conn_fail(int fd, struct slot *s, int error, const char *why);
+/* What a call on a dead connection returns: the error once, then end of file (0) or EPIPE. */
+ssize_t conn_dead_read(struct slot *s);
+ssize_t conn_dead_write(struct slot *s, int flags);
+
+/* A call must be repeated on the real descriptor: the connection turned out to be plaintext. */
+enum { CONN_PLAIN = -2 };
+
+#endif

@@ -1,0 +1,25 @@
+/* driver.h - one on-demand thread that attends to what nobody else attends to: handshakes, tails, lingering
+ * closes (design: bytes that a write accepted get delivered). All signals are blocked in it, it makes only
+ * non-blocking calls, and it ends when idle. */
+#ifndef MTLSWRAP_DRIVER_H
+#define MTLSWRAP_DRIVER_H
+
+#include "conn.h"
+
+enum {
+    DRIVER_PATIENCE_MS = 2,          /* the usual request and response never meet the driver */
+    DRIVER_PATIENCE_ACCEPTED_MS = 20 /* an accepted connection may be about to move to a forked child */
+};
+
+/* Puts c on the list, to be looked at in `patience` ms (sooner wins). */
+void driver_attend(struct conn *c, unsigned patience);
+/* Takes c off the list and waits until the driver has let go of it. */
+void driver_forget(struct conn *c);
+/* Does the driver's work in this thread until no closing connection is left, at most ms. */
+void driver_finish(unsigned ms);
+/* Around fork. */
+void driver_fork_prepare(void);
+void driver_fork_parent(void);
+void driver_fork_child(void);
+
+#endif

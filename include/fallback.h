@@ -1,0 +1,24 @@
+/* fallback.h - PERMISSIVE: how a connection becomes plaintext. Every function is called with tx_lock held. */
+#ifndef MTLSWRAP_FALLBACK_H
+#define MTLSWRAP_FALLBACK_H
+
+#include <stdbool.h>
+
+#include "conn.h"
+
+/* Accepting side, or the end of a reconnect: sends kept bytes in plaintext; when all are out the slot turns
+ * SLOT_PLAIN. why is logged once, NULL on continuation. */
+void fallback_plain(int fd, struct slot *s, struct conn *c, const char *why);
+
+/* Connecting side: may this failed handshake be followed by plaintext? Never after a refused certificate,
+ * never towards a peer that has spoken TLS before. */
+bool fallback_possible(const struct slot *s, const struct conn *c);
+/* Disconnects and connects the same descriptor again. */
+void fallback_begin(int fd, struct slot *s, struct conn *c, const char *why);
+/* Looks whether the new connection stands; wait: blocks for it. */
+void fallback_continue(int fd, struct slot *s, struct conn *c, bool wait);
+
+/* Remembers that this peer speaks TLS. */
+void fallback_spoke_tls(const struct slot *s);
+
+#endif

@@ -1,0 +1,23 @@
+/* farewell.h - how a managed connection ends: close, dup2 over it, exit. */
+#ifndef MTLSWRAP_FAREWELL_H
+#define MTLSWRAP_FAREWELL_H
+
+#include "slot.h"
+
+/* This process gives up one descriptor of s (already out of the table, still open in the kernel). The last
+ * holder flushes, says close_notify, or hands what is left to the driver. The caller closes fd afterwards. */
+void farewell(int fd, struct slot *s);
+
+/* The descriptor is gone already, closed where no hook saw it. */
+void farewell_lost(struct slot *s);
+
+/* shutdown(2) of a managed connection. */
+int farewell_half(int fd, struct slot *s, int how);
+
+/* At exit: all managed connections, bounded by the table's linger. */
+void farewell_all(void);
+
+/* The slot's last reference is gone: free it now, or leave that to a reader that is blocked in it. */
+void farewell_free(struct slot *s);
+
+#endif

@@ -1,0 +1,53 @@
+/* fdtable.h - which descriptors of this process stand for which slot.
+ *
+ * Private to the process and copied on fork as descriptors are. The lookup takes no lock and is safe in a
+ * signal handler (I5, I6); an entry is one atomic word: generation in the high half, slot index + 1 in
+ * the low half, 0 for unmanaged. */
+#ifndef MTLSWRAP_FDTABLE_H
+#define MTLSWRAP_FDTABLE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "slot.h"
+
+/* Both written once by fdtable_ready: a reader that still sees size 0 finds nothing, which is true then. */
+extern _Atomic uint64_t *fdtable;
+extern _Atomic unsigned fdtable_size;
+
+/* The entry, 0 when unmanaged. This is the whole cost of a hook on a foreign descriptor. */
+static inline uint64_t fdtable_entry(int fd) {
+    if ((unsigned)fd >= atomic_load_explicit(&fdtable_size, memory_order_acquire))
+        return 0;
+    return atomic_load_explicit(&fdtable[fd], memory_order_acquire);
+}
+
+bool fdtable_ready(void);
+
+/* The slot behind a managed descriptor, or NULL; drops an entry that went stale or turned plaintext. */
+struct slot *fdtable_slot(int fd);
+
+/* Makes fd stand for s (the reference is the caller's to give). */
+void fdtable_set(int fd, struct slot *s);
+/* Takes the entry out. Returns the slot whose reference the caller now has, or NULL. Exactly one of several
+ * concurrent callers gets it. */
+struct slot *fdtable_take(int fd);
+
+/* The next managed descriptor >= from, or -1. */
+int fdtable_next(int from);
+
+/* Descriptors of our own, kept out of the program's range. fdtable_own_move moves fd up there (close-on-exec)
+ * and returns the new number or -1; fdtable_own_closed says that a number is ours. */
+int fdtable_own_move(int fd);
+bool fdtable_is_own(int fd);
+void fdtable_own_close(int fd);
+/* The next one >= from, or -1. */
+int fdtable_next_own(int from);
+
+/* In a child that shares the parent's memory (vfork, posix_spawn) nothing may be changed. */
+bool fdtable_mine(void);
+/* After a fork: this process owns its copy now. */
+void fdtable_forked(void);
+
+#endif

@@ -1,0 +1,18 @@
+/* options.h - socket options whose meaning shifts under TLS: the kernel counts ciphertext, the program
+ * plaintext. */
+#ifndef MTLSWRAP_OPTIONS_H
+#define MTLSWRAP_OPTIONS_H
+
+#include <sys/socket.h>
+
+#include "slot.h"
+
+/* Lets the kernel report readable only when `missing` bytes have come; 1: the program's own value again.
+ * rx_lock is held. */
+void options_lowat(int fd, struct slot *s, uint32_t missing);
+
+/* getsockopt and setsockopt of a managed descriptor; results as there. */
+int options_get(int fd, struct slot *s, int level, int name, void *value, socklen_t *len);
+int options_set(int fd, struct slot *s, int level, int name, const void *value, socklen_t len);
+
+#endif

@@ -1,0 +1,40 @@
+/* real.h - libc's own definitions of the calls we interpose.
+ *
+ * Nobody outside real.c calls dlsym, and nobody but hooks calls an interposed symbol by its name: the rest of
+ * the core goes through `real`. */
+#ifndef MTLSWRAP_REAL_H
+#define MTLSWRAP_REAL_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+
+struct real_calls {
+#define HOOK(name, result, parameters) result(*name) parameters;
+#define TWIN(name)
+#include "hooks.def"
+#undef HOOK
+#undef TWIN
+};
+
+/* Complete after real_init; before that, the calls that an allocator or a loader may make early are raw
+ * system calls and the others are NULL. Written once, hence no lock. */
+extern struct real_calls real;
+
+/* Resolves the whole table; allocates nothing. Safe to call again. */
+void real_init(void);
+
+/* Loads a shared object privately and returns the address of one of its symbols, or NULL with the
+ * loader's reason in error (never NULL then). The object is never unloaded. */
+void *real_load(const char *path, const char *symbol, const char **error);
+
+/* The directory that holds libmtlswrap.so, without a trailing slash, or "." when unknown. */
+const char *real_home(void);
+
+#endif

@@ -1,0 +1,143 @@
+/* slot.h - one slot per managed connection: plain data in memory that related processes share.
+ *
+ * The arena is mapped MAP_SHARED before the first slot is used, so a parent and its forked children see one
+ * truth (I3). Slots are never unmapped: a stale reader locks valid memory, sees another generation and steps
+ * aside. A slot holds no pointer; what belongs to one process alone lives in struct conn.
+ *
+ * Locking: rx_lock before tx_lock. rx_lock guards what is marked rx, tx_lock what is marked tx; what is
+ * marked init is written before the slot is published and constant until it is free again. */
+#ifndef MTLSWRAP_SLOT_H
+#define MTLSWRAP_SLOT_H
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "record.h"
+
+enum slot_state {
+    SLOT_FREE,
+    SLOT_SHAKING, /* handshake not done; application bytes are kept */
+    SLOT_OPEN,    /* keys are in place */
+    SLOT_PLAIN,   /* PERMISSIVE decided for plaintext: treat as unmanaged */
+    SLOT_DEAD,    /* failed: error says with which errno */
+    SLOT_MOVED,   /* another process image or an unrelated process has it now */
+};
+
+enum {
+    SLOT_HOLDERS = 6,
+    SLOT_RX_REGION = 20480,        /* one record's carry or held plaintext */
+    SLOT_TX_REGION = 65536 + 8192, /* one sealed batch */
+    SLOT_BATCH = 65536,            /* plaintext sealed for one send */
+    SLOT_RULE_MAX = 96,
+    SLOT_NO_REGION = 0,
+};
+
+/* An address in 28 bytes: sockaddr_storage would cost 128. */
+union slot_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+struct slot {
+    pthread_mutex_t rx_lock, tx_lock; /* made once, before the first use of the slot */
+
+    _Atomic uint32_t generation; /* changes whenever the slot is freed */
+    _Atomic uint32_t refs;       /* descriptors that stand for it, in all processes */
+    _Atomic uint32_t progress;   /* futex word: bumped when state changes */
+    _Atomic uint8_t state;       /* enum slot_state; written with both locks, read with either or none */
+    _Atomic bool rx_waits;       /* the holder of rx_lock is blocked in the kernel */
+    _Atomic bool tx_waits;       /* the holder of tx_lock is blocked in the kernel */
+    _Atomic bool orphan;         /* closed under a blocked reader, who frees it */
+    _Atomic bool nonblocking;    /* O_NONBLOCK of the open file, as last seen */
+    _Atomic uint8_t forking;     /* forks whose child has not signed in yet */
+
+    /* init */
+    bool server;
+    bool permissive;
+    uint16_t id_low; /* keeps log lines of one connection together */
+    union slot_address local, peer;
+    char rule[SLOT_RULE_MAX]; /* "file:line [Section]" */
+
+    /* rx */
+    struct record_keys rx;
+    uint32_t rx_region;     /* SLOT_NO_REGION: none */
+    uint32_t carry;         /* bytes of an incomplete record at the region's start */
+    uint32_t held_at, held; /* undelivered plaintext in the region; one byte pins it in the kernel */
+    uint32_t lowat;         /* SO_RCVLOWAT as the kernel has it now; 0: untouched, that is user_lowat */
+    uint32_t user_lowat;    /* the program's own value, 1 unless it set one */
+    bool rx_eof;            /* close_notify came, or a fatal error was reported */
+    bool rx_shut;           /* the program shut reading down: FIN is no truncation then */
+    bool saw_input;         /* an application record or ticket has come */
+
+    /* tx */
+    struct record_keys tx;
+    uint32_t tx_region;
+    uint32_t tail_at, tail;  /* sealed bytes that the kernel has not taken */
+    bool tail_rides;         /* the tail is a ticket that waits for the first application bytes */
+    bool tx_closed;          /* close_notify was sealed */
+    bool half_closed;        /* the program shut writing down; FIN follows what is kept */
+    bool early_left;         /* the shaker still keeps early bytes: nobody else may seal yet */
+    bool abort;              /* SO_LINGER with 0 seconds: close resets */
+    _Atomic bool update_due; /* the peer asked for a KeyUpdate */
+
+    /* both */
+    int error;                   /* errno for SLOT_DEAD */
+    bool error_told;             /* SO_ERROR or a call has reported it */
+    pid_t shaker;                /* the process that owns the handshake; 0: nobody yet */
+    pid_t holders[SLOT_HOLDERS]; /* processes that ever held it; 0: free place */
+    bool holders_lost;           /* more processes than places */
+    uint32_t next;               /* free list */
+    uint32_t user_rcvbuf;        /* what the program asked for; 0: nothing */
+    uint64_t bytes_in, bytes_out;
+};
+
+/* Maps the arena (once per process family). False when memory cannot be reserved. */
+bool slot_arena_ready(void);
+
+/* A fresh slot with refs 1, held by this process, both locks initialised, state SLOT_SHAKING. NULL when
+ * there is none left even after slots of dead processes were taken back. */
+struct slot *slot_new(void);
+uint32_t slot_index(const struct slot *s);
+struct slot *slot_at(uint32_t index);
+uint32_t slot_capacity(void);
+uint32_t slot_in_use(void);
+
+/* One more or one less descriptor. slot_unref returns what is left; at 0 the caller does the farewell and
+ * calls slot_free. */
+void slot_ref(struct slot *s);
+uint32_t slot_unref(struct slot *s);
+/* True when no living process but this one can hold the slot, whatever refs says (kill -9 leaves refs
+ * behind). */
+bool slot_others_dead(const struct slot *s);
+void slot_hold(struct slot *s);
+void slot_free(struct slot *s);
+
+/* Locks survive the death and the cancellation of their owner. False: this very thread holds it already
+ * (a signal handler, or a jump out of a call). */
+bool slot_lock(pthread_mutex_t *lock);
+void slot_unlock(pthread_mutex_t *lock);
+bool slot_trylock(pthread_mutex_t *lock);
+
+/* Buffers, taken when first needed and given back when drained. NULL never: there are as many as slots. */
+uint8_t *slot_rx_buffer(struct slot *s);
+uint8_t *slot_tx_buffer(struct slot *s);
+void slot_rx_release(struct slot *s);
+void slot_tx_release(struct slot *s);
+
+/* Publishes a state and wakes whoever waits in slot_wait. */
+void slot_set_state(struct slot *s, enum slot_state state);
+/* Waits at most ms for the progress word to leave `seen`. */
+void slot_wait(struct slot *s, uint32_t seen, int ms);
+
+/* "127.0.0.1:41234 -> 127.0.0.1:80", the connecting side first. */
+enum { SLOT_NAME_MAX = 128 };
+const char *slot_name(const struct slot *s, char *out);
+
+#endif

@@ -1,0 +1,243 @@
+/* conn.c - brings connections under management and declares them dead. Asks policy, sends nothing. */
+#include "conn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core.h"
+#include "driver.h"
+#include "fdtable.h"
+#include "forks.h"
+#include "log.h"
+#include "names.h"
+#include "real.h"
+
+/* Slot index -> conn. Reserved like the arena, touched as needed; an entry is written under the slot's
+ * tx_lock or before the slot is published. */
+static struct conn *_Atomic *conns;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t scratch_key;
+static __thread struct scratch *scratch;
+
+static void scratch_free(void *p) {
+    explicit_bzero(p, CONN_SCRATCH_RX);
+    munmap(p, sizeof(struct scratch));
+    scratch = NULL;
+}
+
+static void conn_init(void) {
+    pthread_key_create(&scratch_key, scratch_free);
+    forks_ready();
+    if (!slot_arena_ready())
+        return;
+    void *p = mmap(NULL, slot_capacity() * sizeof *conns, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    conns = p == MAP_FAILED ? NULL : p;
+}
+
+struct scratch *conn_scratch(void) {
+    if (scratch)
+        return scratch;
+    pthread_once(&once, conn_init);
+    void *p = mmap(NULL, sizeof(struct scratch), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    pthread_setspecific(scratch_key, p);
+    return scratch = p;
+}
+
+uint64_t conn_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+struct conn *conn_of(const struct slot *s) {
+    if (!conns)
+        return NULL;
+    struct conn *c = atomic_load(&conns[slot_index(s)]);
+    return c && c->generation == atomic_load(&s->generation) ? c : NULL;
+}
+
+void conn_drop(struct conn *c) {
+    driver_forget(c);
+    struct conn *expected = c;
+    atomic_compare_exchange_strong(&conns[slot_index(c->slot)], &expected, NULL);
+    if (c->shake)
+        core_loaded->handshake->free_(c->shake);
+    if (c->post)
+        core_loaded->handshake->free_(c->post);
+    if (c->early)
+        explicit_bzero(c->early, c->early_room);
+    free(c->early);
+    free(c);
+}
+
+void conn_forked(void) {
+    for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
+        struct slot *s = fdtable_slot(fd);
+        struct conn *c = s ? conn_of(s) : NULL;
+        if (!c)
+            continue;
+        /* OpenSSL's objects may be mid-change in a thread that this process does not have. */
+        c->shake = c->post = NULL;
+        c->listed = c->busy = false;
+        if (s->shaker) {
+            if (c->early)
+                explicit_bzero(c->early, c->early_room);
+            c->early = NULL;
+            c->early_at = c->early_len = c->early_room = 0;
+        }
+    }
+}
+
+static struct conn *conn_new(int fd) {
+    pthread_once(&once, conn_init);
+    struct slot *s = conns && fdtable_ready() ? slot_new() : NULL;
+    struct conn *c = s ? calloc(1, sizeof *c) : NULL;
+    if (!c) {
+        if (s)
+            slot_free(s);
+        log_error("descriptor %d: no room to protect another connection; refused", fd);
+        errno = ENOBUFS;
+        return NULL;
+    }
+    struct conn *old = atomic_load(&conns[slot_index(s)]);
+    if (old) /* a connection that turned plaintext leaves its conn behind */
+        conn_drop(old);
+    c->slot = s;
+    c->generation = atomic_load(&s->generation);
+    c->fd = fd;
+    c->born_ms = conn_now();
+    atomic_store(&conns[slot_index(s)], c);
+    return c;
+}
+
+static void set_address(union slot_address *out, const struct sockaddr *addr, socklen_t len) {
+    memcpy(out, addr, len < sizeof *out ? len : sizeof *out);
+}
+
+static void set_rule(struct slot *s, const struct policy_rule *rule) {
+    const char *slash = rule->file ? strrchr(rule->file, '/') : NULL;
+    snprintf(s->rule, sizeof s->rule, "%s:%d [%s]",
+             slash        ? slash + 1
+             : rule->file ? rule->file
+                          : "-",
+             rule->line, rule->section ? rule->section : "no rule");
+}
+
+static bool is_tcp(int fd) {
+    int protocol = 0;
+    socklen_t len = sizeof protocol;
+    if (real.getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len))
+        return false;
+    return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
+}
+
+static bool is_inet(const struct sockaddr *addr, socklen_t len) {
+    if (len < sizeof(sa_family_t))
+        return false;
+    return (addr->sa_family == AF_INET && len >= sizeof(struct sockaddr_in)) ||
+           (addr->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6));
+}
+
+struct conn *conn_outbound(int fd, const struct sockaddr *addr, socklen_t len) {
+    errno = 0;
+    if (!is_inet(addr, len))
+        return NULL;
+    struct policy_self self;
+    struct policy_outbound decision;
+    const struct policy *p = core_policy(&self);
+    policy_outbound(p, &self, addr, names_last(addr), &decision);
+    errno = 0;
+    if (decision.mode == TLS_DISABLE || !is_tcp(fd)) {
+        errno = 0;
+        return NULL;
+    }
+    struct conn *c = conn_new(fd);
+    if (!c)
+        return NULL;
+    c->outbound = decision;
+    c->self = self;
+    c->mesh = policy_mesh(p);
+    c->slot->permissive = decision.mode == TLS_PERMISSIVE;
+    set_address(&c->slot->peer, addr, len);
+    set_rule(c->slot, &decision.rule);
+    return c;
+}
+
+struct conn *conn_inbound(int fd, const struct sockaddr *peer, socklen_t peer_len) {
+    errno = 0;
+    if (!is_inet(peer, peer_len))
+        return NULL;
+    struct sockaddr_storage local;
+    socklen_t len = sizeof local;
+    if (getsockname(fd, (struct sockaddr *)&local, &len) || !is_tcp(fd))
+        return NULL;
+    struct policy_self self;
+    struct policy_inbound decision;
+    const struct policy *p = core_policy(&self);
+    policy_inbound(p, &self, (struct sockaddr *)&local, &decision);
+    errno = 0;
+    if (decision.mode == MTLS_DISABLE)
+        return NULL;
+    struct conn *c = conn_new(fd);
+    if (!c)
+        return NULL;
+    c->inbound = decision;
+    c->self = self;
+    c->mesh = policy_mesh(p);
+    c->slot->server = true;
+    c->slot->permissive = decision.mode == MTLS_PERMISSIVE;
+    set_address(&c->slot->peer, peer, peer_len);
+    set_address(&c->slot->local, (struct sockaddr *)&local, len);
+    set_rule(c->slot, &decision.rule);
+    return c;
+}
+
+void conn_publish(struct conn *c, int fd) {
+    c->fd = fd;
+    atomic_store(&c->slot->nonblocking, (real.fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+    atomic_store(&c->fds, 1);
+    c->deadline_ms = c->born_ms + c->mesh->handshake_timeout_ms;
+    fdtable_set(fd, c->slot);
+}
+
+void conn_fail(int fd, struct slot *s, int error, const char *why) {
+    char name[SLOT_NAME_MAX];
+    log_warn("%s: %s; connection refused by rule %s", slot_name(s, name), why, s->rule);
+    s->error = error;
+    s->error_told = false;
+    slot_set_state(s, SLOT_DEAD);
+    real.shutdown(fd, SHUT_RDWR);
+}
+
+ssize_t conn_dead_read(struct slot *s) {
+    if (s->error_told)
+        return 0;
+    s->error_told = true;
+    errno = s->error;
+    return -1;
+}
+
+ssize_t conn_dead_write(struct slot *s, int flags) {
+    if (!s->error_told) {
+        s->error_told = true;
+        errno = s->error;
+        return -1;
+    }
+    if (!(flags & MSG_NOSIGNAL))
+        raise(SIGPIPE);
+    errno = EPIPE;
+    return -1;
+}

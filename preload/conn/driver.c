@@ -1,0 +1,422 @@
+/* driver.c - the thread that attends to unattended connections.
+ *
+ * Its lock guards only the list and is never held while a slot's lock is taken. A conn it works on is marked
+ * busy; whoever wants to drop that conn waits for the mark to go. */
+#include "driver.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <linux/sockios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core.h"
+#include "farewell.h"
+#include "fdtable.h"
+#include "log.h"
+#include "real.h"
+#include "recv.h"
+#include "send.h"
+#include "shake.h"
+
+enum {
+    STACK = 256 * 1024,
+    NAP_MIN_MS = 2,
+    NAP_MAX_MS = 100, /* while it waits in poll it hears of new work this late at most */
+    DELIVERY_MS =
+        600 * 1000, /* how long accepted bytes wait for a slow reader after close; an exit waits less */
+    IDLE_MS = 1000, /* lives on for a moment, the next connection may be near */
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed, let_go = PTHREAD_COND_INITIALIZER;
+static struct conn *list; /* all below: under lock */
+static size_t length, closing;
+static bool running, sleeping, cond_ready;
+static uint64_t wakes_at;
+static pthread_t thread;
+static _Atomic bool exiting; /* the process only waits for us */
+
+static void *run(void *arg);
+
+static void link_conn(struct conn *c) {
+    c->prev = NULL;
+    c->next = list;
+    if (list)
+        list->prev = c;
+    list = c;
+    c->listed = true;
+    length++;
+    closing += c->closing;
+}
+
+static void unlink_conn(struct conn *c) {
+    if (!c->listed)
+        return;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        list = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    c->listed = false;
+    length--;
+    closing -= c->closing;
+}
+
+static void cond_init(void) {
+    if (cond_ready)
+        return;
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&changed, &attr);
+    pthread_condattr_destroy(&attr);
+    cond_ready = true;
+}
+
+/* If there is no thread to be had, the program's own calls move what they touch. */
+static void start_thread(void) {
+    sigset_t all, old;
+    pthread_attr_t attr;
+    cond_init();
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    running = !pthread_create(&thread, &attr, run, NULL);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attr);
+}
+
+void driver_attend(struct conn *c, unsigned patience) {
+    int saved = errno;
+    uint64_t due = conn_now() + patience;
+    pthread_mutex_lock(&lock);
+    if (!c->listed) {
+        c->due_ms = due;
+        c->awaits = 0;
+        link_conn(c);
+    } else if (due < c->due_ms) {
+        c->due_ms = due;
+    }
+    if (!running)
+        start_thread();
+    else if (sleeping && c->due_ms < wakes_at)
+        pthread_cond_signal(&changed);
+    pthread_mutex_unlock(&lock);
+    errno = saved;
+}
+
+void driver_forget(struct conn *c) {
+    pthread_mutex_lock(&lock);
+    bool self = running && pthread_equal(thread, pthread_self());
+    while (c->busy && !self)
+        pthread_cond_wait(&let_go, &lock);
+    unlink_conn(c);
+    pthread_mutex_unlock(&lock);
+}
+
+/* --- work on one connection ---------------------------------------------------------------------- */
+
+/* What a connection needs next. */
+enum need { NEED_NOTHING, NEED_INPUT, NEED_OUTPUT, NEED_FREE };
+
+static enum need after_goodbye(struct conn *c) {
+    uint8_t sink[4096];
+    ssize_t n;
+    while ((n = real.recv(c->fd, sink, sizeof sink, MSG_DONTWAIT)) > 0)
+        ; /* tickets and the peer's own farewell: unread they would turn our FIN into a reset */
+    if (n == 0 || errno != EAGAIN)
+        return NEED_FREE;
+    int unacknowledged = 0;
+    if (exiting && !real.ioctl(c->fd, SIOCOUTQ, &unacknowledged) && !unacknowledged)
+        return NEED_FREE; /* all is in the peer's kernel */
+    return NEED_INPUT;
+}
+
+/* The program has closed this one: deliver, say goodbye, read the rest away. */
+static enum need linger(struct conn *c) {
+    struct slot *s = c->slot;
+    if (c->said_goodbye)
+        return after_goodbye(c);
+    if (atomic_load(&s->state) != SLOT_OPEN)
+        return NEED_FREE;
+    c->deadline_ms = conn_now() + DELIVERY_MS;
+    slot_lock(&s->tx_lock);
+    bool flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (flushed) {
+        send_goodbye(c->fd, s);
+        flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    slot_unlock(&s->tx_lock);
+    if (!flushed)
+        return NEED_OUTPUT;
+    c->said_goodbye = true;
+    c->deadline_ms = conn_now() + c->mesh->linger_ms;
+    real.shutdown(c->fd, SHUT_WR);
+    return after_goodbye(c);
+}
+
+static enum need tend_open(struct conn *c) {
+    struct slot *s = c->slot;
+    if (c->closing)
+        return linger(c);
+    if (!slot_trylock(&s->tx_lock))
+        return NEED_NOTHING; /* the program is writing */
+    bool flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (flushed && s->half_closed) {
+        send_goodbye(c->fd, s);
+        flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (flushed)
+            real.shutdown(c->fd, SHUT_WR);
+    }
+    slot_unlock(&s->tx_lock);
+    return flushed ? NEED_NOTHING : NEED_OUTPUT;
+}
+
+static bool too_late(struct conn *c) {
+    if (conn_now() < c->deadline_ms)
+        return false;
+    if (c->closing)
+        return true;
+    slot_lock(&c->slot->tx_lock);
+    if (atomic_load(&c->slot->state) == SLOT_SHAKING && !c->going_plain)
+        conn_fail(c->fd, c->slot, ECONNRESET, "the TLS handshake was not finished in time");
+    slot_unlock(&c->slot->tx_lock);
+    return true;
+}
+
+/* The kernel has not connected yet, or refused to. */
+static bool unconnected(const struct conn *c) {
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    return getpeername(c->fd, (struct sockaddr *)&peer, &len) != 0;
+}
+
+static enum need tend_shaking(struct conn *c) {
+    struct slot *s = c->slot;
+    if (s->shaker && s->shaker != getpid())
+        return c->closing ? NEED_FREE : NEED_NOTHING;
+    if (!c->reconnecting && unconnected(c)) {
+        struct pollfd p = {.fd = c->fd, .events = POLLOUT};
+        bool refused = real.poll(&p, 1, 0) == 1;
+        return refused && c->closing ? NEED_FREE : refused ? NEED_NOTHING : NEED_OUTPUT;
+    }
+    if (!slot_trylock(&s->rx_lock))
+        return too_late(c) ? NEED_NOTHING : NEED_INPUT; /* a blocked reader attends */
+    enum shake_result r = shake_advance(c->fd, s, false);
+    slot_unlock(&s->rx_lock);
+    if (atomic_load(&s->state) == SLOT_OPEN)
+        return tend_open(c);
+    if (r == SHAKE_NOTHING || atomic_load(&s->state) != SLOT_SHAKING || too_late(c))
+        return c->closing ? NEED_FREE : NEED_NOTHING;
+    return c->reconnecting || (c->going_plain && c->early_len) ? NEED_OUTPUT : NEED_INPUT;
+}
+
+static enum need tend(struct conn *c) {
+    struct slot *s = c->slot;
+    if (atomic_load(&s->generation) != c->generation)
+        return NEED_NOTHING;
+    enum slot_state state = atomic_load(&s->state);
+    enum need need = state == SLOT_SHAKING ? tend_shaking(c)
+                     : state == SLOT_OPEN  ? tend_open(c)
+                     : c->closing          ? NEED_FREE
+                                           : NEED_NOTHING;
+    if (c->closing && need != NEED_FREE && too_late(c))
+        return NEED_FREE;
+    return need;
+}
+
+/* When the permissive wait is over the silence has to be noticed, input or not. */
+static uint64_t next_look(const struct conn *c) {
+    uint64_t patience_ends = c->born_ms + c->mesh->permissive_wait_ms;
+    bool undecided = c->slot->permissive && !c->sniffed && atomic_load(&c->slot->state) == SLOT_SHAKING;
+    return undecided && patience_ends < c->deadline_ms ? patience_ends + 1 : c->deadline_ms;
+}
+
+static void end_closing(struct conn *c) {
+    struct slot *s = c->slot;
+    int fd = c->fd;
+    conn_drop(c);
+    fdtable_own_close(fd);
+    farewell_free(s);
+}
+
+/* --- the loop ------------------------------------------------------------------------------------ */
+
+struct round {
+    struct pollfd *fds;
+    size_t count, room;
+    uint64_t next; /* when something is due without input */
+};
+
+static void round_add(struct round *r, struct conn *c) {
+    if (c->due_ms < r->next)
+        r->next = c->due_ms;
+    if (!c->awaits)
+        return;
+    if (r->count == r->room) {
+        size_t room = r->room ? r->room * 2 : 16;
+        struct pollfd *more = realloc(r->fds, room * sizeof *more);
+        if (!more)
+            return; /* looked at again at its next due time */
+        r->fds = more;
+        r->room = room;
+    }
+    r->fds[r->count++] = (struct pollfd){.fd = c->fd, .events = c->awaits};
+    c->polled = (unsigned)r->count;
+}
+
+/* lock is held, and released while c is worked on. */
+static void attend_one(struct round *r, struct conn *c) {
+    c->busy = true;
+    pthread_mutex_unlock(&lock);
+    enum need need = tend(c);
+    pthread_mutex_lock(&lock);
+    c->busy = false;
+    c->awaits = need == NEED_OUTPUT ? POLLOUT : POLLIN;
+    c->due_ms = next_look(c);
+    if (need == NEED_INPUT || need == NEED_OUTPUT)
+        round_add(r, c);
+    else
+        unlink_conn(c);
+    pthread_cond_broadcast(&let_go);
+    if (need == NEED_FREE) {
+        pthread_mutex_unlock(&lock);
+        end_closing(c);
+        pthread_mutex_lock(&lock);
+    }
+}
+
+static bool is_due(const struct conn *c, uint64_t now, const struct round *r, size_t polled) {
+    if (c->due_ms <= now)
+        return true;
+    return c->awaits && c->polled && c->polled <= polled && r->fds[c->polled - 1].fd == c->fd &&
+           r->fds[c->polled - 1].revents;
+}
+
+/* One look at everything that is due. lock is held. */
+static void attend_due(struct round *r) {
+    uint64_t now = conn_now();
+    size_t polled = r->count;
+    struct conn *next;
+    for (struct conn *c = list; c; c = c->next)
+        if (is_due(c, now, r, polled))
+            c->due_ms = 0;
+    r->count = 0;
+    r->next = UINT64_MAX;
+    for (struct conn *c = list; c; c = next) {
+        if (c->due_ms) {
+            round_add(r, c);
+            next = c->next;
+            continue;
+        }
+        /* While the lock is away the neighbours may leave: a mark of our own holds the place. */
+        struct conn mark = {.listed = true, .due_ms = UINT64_MAX, .prev = c, .next = c->next};
+        if (c->next)
+            c->next->prev = &mark;
+        c->next = &mark;
+        attend_one(r, c);
+        next = mark.next;
+        if (mark.prev)
+            mark.prev->next = mark.next;
+        else
+            list = mark.next;
+        if (mark.next)
+            mark.next->prev = mark.prev;
+    }
+}
+
+static void nap_in_poll(struct round *r, int *nap) {
+    uint64_t now = conn_now();
+    int limit = *nap;
+    if (r->next > now && r->next - now < (uint64_t)limit)
+        limit = (int)(r->next - now);
+    pthread_mutex_unlock(&lock);
+    int n = real.poll(r->fds, (nfds_t)r->count, r->next <= now ? 0 : limit);
+    pthread_mutex_lock(&lock);
+    *nap = n ? NAP_MIN_MS : *nap * 2 > NAP_MAX_MS ? NAP_MAX_MS : *nap * 2;
+}
+
+static void sleep_until(uint64_t when) {
+    if (when > conn_now() + IDLE_MS)
+        when = conn_now() + IDLE_MS;
+    struct timespec t = {(time_t)(when / 1000), (long)(when % 1000) * 1000000};
+    wakes_at = when;
+    sleeping = true;
+    pthread_cond_timedwait(&changed, &lock, &t);
+    sleeping = false;
+}
+
+static void *run(void *arg) {
+    struct round r = {0};
+    int nap = NAP_MIN_MS;
+    bool idled = false;
+    pthread_mutex_lock(&lock);
+    for (;;) {
+        attend_due(&r);
+        if (r.count) {
+            nap_in_poll(&r, &nap);
+        } else if (length) {
+            sleep_until(r.next);
+        } else if (!idled) {
+            idled = true;
+            sleep_until(conn_now() + IDLE_MS);
+            continue;
+        } else {
+            break;
+        }
+        idled = false;
+    }
+    running = false;
+    pthread_mutex_unlock(&lock);
+    free(r.fds);
+    return arg;
+}
+
+void driver_finish(unsigned ms) {
+    uint64_t end = conn_now() + ms;
+    atomic_store(&exiting, true);
+    struct round r = {0};
+    int nap = NAP_MIN_MS;
+    pthread_mutex_lock(&lock);
+    while (closing && conn_now() < end) {
+        if (running) { /* it does the work; look now and then */
+            pthread_mutex_unlock(&lock);
+            real.poll(NULL, 0, 1);
+            pthread_mutex_lock(&lock);
+            continue;
+        }
+        attend_due(&r);
+        if (r.count)
+            nap_in_poll(&r, &nap);
+    }
+    pthread_mutex_unlock(&lock);
+    free(r.fds);
+}
+
+/* --- fork ---------------------------------------------------------------------------------------- */
+
+void driver_fork_prepare(void) {
+    pthread_mutex_lock(&lock);
+}
+
+void driver_fork_parent(void) {
+    pthread_mutex_unlock(&lock);
+}
+
+/* The thread and its work stay with the parent. */
+void driver_fork_child(void) {
+    list = NULL;
+    length = closing = 0;
+    running = sleeping = cond_ready = false;
+    pthread_mutex_init(&lock, NULL);
+    pthread_cond_init(&let_go, NULL);
+}

@@ -1,0 +1,191 @@
+/* farewell.c - the end of a connection in this process: deliver what was accepted, say close_notify, leave no
+ * trace. */
+#include "farewell.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "conn.h"
+#include "driver.h"
+#include "fdtable.h"
+#include "log.h"
+#include "real.h"
+#include "recv.h"
+#include "send.h"
+
+void farewell_free(struct slot *s) {
+    struct conn *c = conn_of(s);
+    if (c)
+        conn_drop(c);
+    if (slot_trylock(&s->rx_lock)) {
+        slot_free(s);
+        slot_unlock(&s->rx_lock);
+    } else {
+        atomic_store(&s->orphan, true); /* the blocked reader frees it */
+        if (slot_trylock(&s->rx_lock)) {
+            if (atomic_exchange(&s->orphan, false))
+                slot_free(s);
+            slot_unlock(&s->rx_lock);
+        }
+    }
+}
+
+/* Bytes or a handshake that must go on after the program's close. */
+static bool unfinished(const struct slot *s, const struct conn *c) {
+    if (!c)
+        return false;
+    switch (atomic_load(&s->state)) {
+    case SLOT_SHAKING:
+        return c->early_len || c->shake;
+    case SLOT_OPEN:
+        return (s->tail && !s->tail_rides) || s->early_left;
+    default:
+        return false;
+    }
+}
+
+/* The client of a TLS 1.3 server that has not sent anything yet may still be sent tickets: unread, they would
+ * reset the connection and could destroy what we sent. */
+static bool tickets_may_come(const struct slot *s) {
+    return !s->server && atomic_load(&s->state) == SLOT_OPEN && s->rx.version == 0x0304 && !s->saw_input &&
+           !s->rx_eof && s->bytes_out;
+}
+
+/* The descriptor's number goes back to the program at once; the connection lives on under a number of ours.
+ */
+static bool hand_over(int fd, struct slot *s, struct conn *c) {
+    driver_forget(c);
+    int own = fdtable_own_move(fd);
+    if (own < 0)
+        return false;
+    for (int i = 0; i < c->epoll_count; i++)
+        real.epoll_ctl(c->epolls[i], EPOLL_CTL_DEL, fd, NULL);
+    slot_lock(&s->tx_lock);
+    c->fd = own;
+    slot_unlock(&s->tx_lock);
+    c->closing = true;
+    if (c->deadline_ms < conn_now() + c->mesh->linger_ms)
+        c->deadline_ms = conn_now() + c->mesh->linger_ms;
+    driver_attend(c, 0);
+    return true;
+}
+
+static void goodbye_now(int fd, struct slot *s) {
+    slot_lock(&s->tx_lock);
+    if (atomic_load(&s->state) == SLOT_OPEN && !s->abort)
+        send_goodbye(fd, s);
+    slot_unlock(&s->tx_lock);
+}
+
+/* A reader that is blocked in recv holds rx_lock but not tx_lock, so it never keeps us here. */
+static void last_farewell(int fd, struct slot *s) {
+    struct conn *c = conn_of(s);
+    if (!s->abort && (unfinished(s, c) || (c && tickets_may_come(s))) && hand_over(fd, s, c))
+        return;
+    goodbye_now(fd, s);
+    if (c && unfinished(s, c) && !s->abort && hand_over(fd, s, c))
+        return; /* the kernel did not even take the goodbye */
+    recv_drain(fd, s);
+    farewell_free(s);
+}
+
+/* Others hold it too, but a handshake that this process began is this process's to finish. */
+static void leave_to_others(int fd, struct slot *s, struct conn *c) {
+    if (unfinished(s, c) && s->shaker == getpid()) {
+        slot_ref(s);
+        if (hand_over(fd, s, c))
+            return;
+        slot_unref(s);
+    }
+    conn_drop(c);
+}
+
+/* The driver must not use a number that is about to mean something else. */
+static void move_to_twin(int fd, struct slot *s, struct conn *c) {
+    if (c->fd != fd)
+        return;
+    for (int other = fdtable_next(0); other >= 0; other = fdtable_next(other + 1))
+        if (fdtable_slot(other) == s) {
+            driver_forget(c);
+            c->fd = other;
+            driver_attend(c, DRIVER_PATIENCE_MS);
+            return;
+        }
+}
+
+void farewell(int fd, struct slot *s) {
+    int saved = errno;
+    struct conn *c = conn_of(s);
+    uint32_t left = slot_unref(s);
+    if (c && atomic_fetch_sub(&c->fds, 1) > 1)
+        move_to_twin(fd, s, c);
+    else if (!left || slot_others_dead(s))
+        last_farewell(fd, s);
+    else if (c)
+        leave_to_others(fd, s, c);
+    errno = saved;
+}
+
+void farewell_lost(struct slot *s) {
+    int saved = errno;
+    struct conn *c = conn_of(s);
+    uint32_t left = slot_unref(s);
+    if (c && atomic_fetch_sub(&c->fds, 1) > 1)
+        move_to_twin(c->fd, s, c);
+    else if (!left || slot_others_dead(s))
+        farewell_free(s);
+    else if (c)
+        conn_drop(c);
+    errno = saved;
+}
+
+/* The handshake and what the program wrote before must be through before the kernel's FIN. */
+static bool finish_writing(int fd, struct slot *s) {
+    if (atomic_load(&s->state) == SLOT_OPEN && send_flush(fd, s, MSG_DONTWAIT | MSG_NOSIGNAL)) {
+        send_goodbye(fd, s);
+        return send_flush(fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    return atomic_load(&s->state) == SLOT_DEAD;
+}
+
+static int shut_write(int fd, struct slot *s, int how) {
+    struct conn *c = conn_of(s);
+    if (!slot_lock(&s->tx_lock)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    s->half_closed = true;
+    bool done = finish_writing(fd, s);
+    slot_unlock(&s->tx_lock);
+    if (done)
+        return real.shutdown(fd, how);
+    if (c) /* the driver shuts the kernel's side when all is out */
+        driver_attend(c, 0);
+    return how == SHUT_RDWR ? real.shutdown(fd, SHUT_RD) : 0;
+}
+
+int farewell_half(int fd, struct slot *s, int how) {
+    if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (atomic_load(&s->state) == SLOT_DEAD)
+        return real.shutdown(fd, how);
+    if (how != SHUT_WR)
+        s->rx_shut = true;
+    return how == SHUT_RD ? real.shutdown(fd, how) : shut_write(fd, s, how);
+}
+
+void farewell_all(void) {
+    unsigned linger = 0;
+    for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
+        struct slot *s = fdtable_slot(fd);
+        struct conn *c = s ? conn_of(s) : NULL;
+        if (c && c->mesh->linger_ms > linger)
+            linger = c->mesh->linger_ms;
+        s = fdtable_take(fd);
+        if (s)
+            farewell(fd, s);
+    }
+    driver_finish(linger ? linger : 5000);
+}

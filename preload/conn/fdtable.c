@@ -1,0 +1,135 @@
+/* fdtable.c - the array from descriptor to slot. Makes no system call on the lookup's way. */
+#include "fdtable.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "real.h"
+
+enum {
+    FDTABLE_SIZE = 1 << 20, /* the kernel's default fs.nr_open; the pages are touched as needed */
+    FDTABLE_OWN_FLOOR =
+        3904, /* high enough to be out of the way, low enough to keep the kernel's table small */
+    FDTABLE_OWN_MAX = 4096,
+};
+
+_Atomic uint64_t *fdtable;
+_Atomic unsigned fdtable_size;
+
+static pthread_mutex_t map_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic int highest = -1;              /* nothing above was ever managed */
+static _Atomic pid_t owner;                   /* whose table this is */
+static _Atomic uint8_t own[FDTABLE_SIZE / 8]; /* bit per descriptor of ours; untouched pages cost nothing */
+static _Atomic unsigned own_count;
+
+bool fdtable_ready(void) {
+    if (atomic_load(&fdtable_size))
+        return true;
+    pthread_mutex_lock(&map_lock);
+    if (!atomic_load(&fdtable_size)) {
+        void *p = mmap(NULL, (size_t)FDTABLE_SIZE * sizeof *fdtable, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p != MAP_FAILED) {
+            fdtable = p;
+            atomic_store(&owner, getpid());
+            atomic_store(&fdtable_size, FDTABLE_SIZE);
+        }
+    }
+    pthread_mutex_unlock(&map_lock);
+    return atomic_load(&fdtable_size) != 0;
+}
+
+static uint64_t entry_of(const struct slot *s) {
+    return (uint64_t)atomic_load(&s->generation) << 32 | (slot_index(s) + 1);
+}
+
+static struct slot *slot_behind(uint64_t entry) {
+    struct slot *s = slot_at((uint32_t)entry - 1);
+    return atomic_load(&s->generation) == (uint32_t)(entry >> 32) ? s : NULL;
+}
+
+struct slot *fdtable_slot(int fd) {
+    uint64_t entry = fdtable_entry(fd);
+    if (!entry)
+        return NULL;
+    struct slot *s = slot_behind(entry);
+    if (s && atomic_load(&s->state) != SLOT_PLAIN)
+        return s;
+    if (fdtable_mine() && atomic_compare_exchange_strong(&fdtable[fd], &entry, 0) && s && !slot_unref(s))
+        slot_free(s);
+    return NULL;
+}
+
+void fdtable_set(int fd, struct slot *s) {
+    int seen = atomic_load(&highest);
+    while (seen < fd && !atomic_compare_exchange_weak(&highest, &seen, fd))
+        ;
+    atomic_store_explicit(&fdtable[fd], entry_of(s), memory_order_release);
+}
+
+struct slot *fdtable_take(int fd) {
+    if (!fdtable_entry(fd))
+        return NULL;
+    uint64_t entry = atomic_exchange(&fdtable[fd], 0);
+    return entry ? slot_behind(entry) : NULL;
+}
+
+int fdtable_next(int from) {
+    if (atomic_load(&fdtable_size))
+        for (int fd = from < 0 ? 0 : from; fd <= atomic_load(&highest); fd++)
+            if (atomic_load_explicit(&fdtable[fd], memory_order_relaxed))
+                return fd;
+    return -1;
+}
+
+int fdtable_own_move(int fd) {
+    struct rlimit limit = {1024, 1024};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    int floor = FDTABLE_OWN_FLOOR;
+    if (limit.rlim_cur < FDTABLE_OWN_MAX)
+        floor = limit.rlim_cur > 128 ? (int)limit.rlim_cur - 64 : (int)limit.rlim_cur / 2;
+    int moved = real.fcntl(fd, F_DUPFD_CLOEXEC, floor);
+    if (moved >= FDTABLE_SIZE) {
+        real.close(moved);
+        return -1;
+    }
+    if (moved >= 0) {
+        atomic_fetch_or(&own[moved / 8], (uint8_t)(1u << (moved % 8)));
+        atomic_fetch_add(&own_count, 1);
+    }
+    return moved;
+}
+
+bool fdtable_is_own(int fd) {
+    return atomic_load_explicit(&own_count, memory_order_relaxed) && fd >= 0 && fd < FDTABLE_SIZE &&
+           (atomic_load(&own[fd / 8]) & (1u << (fd % 8)));
+}
+
+void fdtable_own_close(int fd) {
+    atomic_fetch_and(&own[fd / 8], (uint8_t) ~(1u << (fd % 8)));
+    atomic_fetch_sub(&own_count, 1);
+    real.close(fd);
+}
+
+bool fdtable_mine(void) {
+    return atomic_load(&owner) == getpid();
+}
+
+void fdtable_forked(void) {
+    atomic_store(&owner, getpid());
+    /* The parent's own descriptors came along as copies; they are the parent's work. */
+    for (int fd = 0; atomic_load(&own_count) && fd < FDTABLE_SIZE; fd++)
+        if (fdtable_is_own(fd))
+            fdtable_own_close(fd);
+}
+
+int fdtable_next_own(int from) {
+    for (int fd = from < 0 ? 0 : from; atomic_load(&own_count) && fd < FDTABLE_SIZE; fd++)
+        if (fdtable_is_own(fd))
+            return fd;
+    return -1;
+}

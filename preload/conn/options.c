@@ -1,0 +1,113 @@
+/* options.c - socket options of managed descriptors. */
+#include "options.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "conn.h"
+#include "log.h"
+#include "real.h"
+
+enum { RCVBUF_MIN = 2 * SLOT_RX_REGION }; /* two records, or a sender could stall for ever on a full queue */
+
+static uint32_t overhead(const struct slot *s) {
+    return atomic_load(&s->state) == SLOT_OPEN ? (s->rx.version == 0x0304 ? 22 : RECORD_OVERHEAD_MAX) : 0;
+}
+
+/* What the kernel must have when the program waits for its own number of plaintext bytes. */
+static uint32_t resting_lowat(const struct slot *s) {
+    return s->user_lowat > 1 ? s->user_lowat + overhead(s) : 1;
+}
+
+void options_lowat(int fd, struct slot *s, uint32_t missing) {
+    uint32_t want = missing > 1 ? missing : resting_lowat(s);
+    if (want == (s->lowat ? s->lowat : 1))
+        return;
+    int saved = errno, value = (int)want;
+    if (!real.setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value))
+        s->lowat = want;
+    errno = saved;
+}
+
+static int give(int value, void *out, socklen_t *len) {
+    socklen_t n = *len < sizeof value ? *len : sizeof value;
+    memcpy(out, &value, n);
+    *len = n;
+    return 0;
+}
+
+static bool is_dead_error(struct slot *s) {
+    return atomic_load(&s->state) == SLOT_DEAD && !s->error_told;
+}
+
+int options_get(int fd, struct slot *s, int level, int name, void *value, socklen_t *len) {
+    if (level == SOL_SOCKET && value && len && *len >= sizeof(int)) {
+        if (name == SO_ERROR && is_dead_error(s)) {
+            s->error_told = true;
+            return give(s->error, value, len);
+        }
+        if (name == SO_RCVLOWAT)
+            return give((int)s->user_lowat, value, len);
+        if (name == SO_RCVBUF && s->user_rcvbuf)
+            return give((int)s->user_rcvbuf, value, len);
+    }
+    return real.getsockopt(fd, level, name, value, len);
+}
+
+static int set_lowat(int fd, struct slot *s, int value) {
+    if (!slot_lock(&s->rx_lock)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    s->user_lowat = value > 1 ? (uint32_t)value : 1;
+    if (!s->carry)
+        options_lowat(fd, s, 1);
+    slot_unlock(&s->rx_lock);
+    return 0;
+}
+
+/* The program reads back what plain TCP would have made of its wish; the kernel gets room for two records. */
+static int set_rcvbuf(int fd, struct slot *s, int name, int value) {
+    int readback = 0, enough = RCVBUF_MIN;
+    socklen_t len = sizeof readback;
+    int r = real.setsockopt(fd, SOL_SOCKET, name, &value, sizeof value);
+    if (r || real.getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &readback, &len))
+        return r;
+    s->user_rcvbuf = 0;
+    if (readback < 2 * RCVBUF_MIN) {
+        s->user_rcvbuf = (uint32_t)readback;
+        return real.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &enough, sizeof enough);
+    }
+    return 0;
+}
+
+static int refuse(struct slot *s, const char *what, int error) {
+    char text[SLOT_NAME_MAX];
+    log_info("%s: %s refused on a protected connection", slot_name(s, text), what);
+    errno = error;
+    return -1;
+}
+
+int options_set(int fd, struct slot *s, int level, int name, const void *value, socklen_t len) {
+    int number = 0;
+    if (value && len >= sizeof number)
+        memcpy(&number, value, sizeof number);
+    if (level == IPPROTO_TCP && name == TCP_ULP)
+        return refuse(s, "TCP_ULP", ENOENT);
+    if (level == SOL_SOCKET && value && len >= sizeof number) {
+        if (name == SO_ZEROCOPY)
+            return refuse(s, "SO_ZEROCOPY", EOPNOTSUPP);
+        if (name == SO_RCVLOWAT)
+            return set_lowat(fd, s, number);
+        if (name == SO_RCVBUF || name == SO_RCVBUFFORCE)
+            return set_rcvbuf(fd, s, name, number);
+        if (name == SO_LINGER && len >= sizeof(struct linger)) {
+            struct linger wish;
+            memcpy(&wish, value, sizeof wish);
+            s->abort = wish.l_onoff && !wish.l_linger;
+        }
+    }
+    return real.setsockopt(fd, level, name, value, len);
+}

@@ -1,0 +1,568 @@
+/* recv.c - sealed records out of the kernel's queue into the program's buffer.
+ *
+ * The kernel's queue stays the truth (I1): a read takes at most what its buffer can hold, so nothing complete
+ * is ever left behind in user space; a record that is larger than the buffer keeps its last byte in the
+ * kernel until its plaintext is delivered; an incomplete record is carried and SO_RCVLOWAT makes the kernel
+ * wait for the rest. */
+#include "recv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "conn.h"
+#include "core.h"
+#include "log.h"
+#include "options.h"
+#include "real.h"
+#include "send.h"
+#include "shake.h"
+
+/* The program's buffers as a stream to fill. */
+struct sink {
+    const struct iovec *iov;
+    size_t skip; /* into iov[0] */
+    size_t room; /* bytes left to fill */
+    size_t done;
+    bool discard; /* MSG_TRUNC: count, do not copy */
+};
+
+/* One call's view of the queue: have bytes at buf, of which the first is a record's header. */
+struct fill {
+    uint8_t *buf;
+    size_t have;
+    bool drained; /* the kernel gave less than was asked for */
+    bool dirty;   /* differs from the slot's carry */
+};
+
+static const struct record_engine *engine(void) {
+    return core_loaded->record;
+}
+
+static void sink_put(struct sink *k, const uint8_t *p, size_t n) {
+    k->done += n;
+    k->room -= n;
+    while (n) {
+        size_t part = k->iov->iov_len - k->skip < n ? k->iov->iov_len - k->skip : n;
+        if (!k->discard)
+            memcpy((uint8_t *)k->iov->iov_base + k->skip, p, part);
+        p += part;
+        n -= part;
+        k->skip += part;
+        if (k->skip == k->iov->iov_len) {
+            k->iov++;
+            k->skip = 0;
+        }
+    }
+}
+
+/* Where n bytes can be written without a copy, or NULL. */
+static uint8_t *sink_direct(const struct sink *k, size_t n) {
+    return !k->discard && k->room && k->room >= n && k->iov->iov_len - k->skip >= n
+               ? (uint8_t *)k->iov->iov_base + k->skip
+               : NULL;
+}
+
+/* Wire bytes that may be taken so that every whole record among them fits into room bytes of plaintext. */
+static size_t wire_room(const struct slot *s, size_t room) {
+    size_t overhead = engine()->overhead(&s->rx);
+    size_t wire = room + overhead * ((room + RECORD_PLAIN_MAX - 1) / RECORD_PLAIN_MAX);
+    return wire < CONN_RX_BATCH ? wire : CONN_RX_BATCH;
+}
+
+static void load_carry(struct slot *s, struct fill *f) {
+    f->have = s->carry;
+    if (s->carry)
+        memcpy(f->buf, slot_rx_buffer(s), s->carry);
+}
+
+static void save_carry(struct slot *s, struct fill *f) {
+    if (!f->dirty)
+        return;
+    f->dirty = false;
+    if (f->have)
+        memcpy(slot_rx_buffer(s), f->buf, f->have);
+    s->carry = (uint32_t)f->have;
+    if (!s->carry && !s->held)
+        slot_rx_release(s);
+}
+
+/* Bytes that must come before the record at the front is whole. */
+static uint32_t missing(const struct slot *s, const struct fill *f) {
+    if (!f->have)
+        return 1;
+    if (f->have < RECORD_HEADER)
+        return (uint32_t)(RECORD_HEADER - f->have);
+    long len = record_wire_len(f->buf, s->rx.version);
+    return len > (long)f->have ? (uint32_t)((size_t)len - f->have) : 1;
+}
+
+/* --- what records mean --------------------------------------------------------------------------- */
+
+static void broken(int fd, struct slot *s, int error, uint8_t alert, const char *why) {
+    if (slot_lock(&s->tx_lock)) {
+        send_alert(fd, s, alert);
+        conn_fail(fd, s, error, why);
+        slot_unlock(&s->tx_lock);
+    }
+}
+
+static void record_error(int fd, struct slot *s, long verdict) {
+    if (verdict == RECORD_BAD_MAC)
+        broken(fd, s, EBADMSG, 20, "a record failed authentication (changed on its way)");
+    else if (verdict == RECORD_TOO_LONG)
+        broken(fd, s, EBADMSG, 22, "a record is longer than TLS allows");
+    else if (verdict == RECORD_BAD_FORMAT)
+        broken(fd, s, EBADMSG, 10, "the peer sent bytes that are no TLS record");
+    else
+        broken(fd, s, EIO, 80, "the record engine failed");
+}
+
+static void on_alert(int fd, struct slot *s, const uint8_t *body, size_t n) {
+    char why[64];
+    if (n == 2 && body[1] == 0) {
+        s->rx_eof = true;
+        real.shutdown(fd, SHUT_RD); /* the kernel reports end of file even before the peer's FIN */
+        return;
+    }
+    if (n == 2 && body[1] == 90 /* user_canceled: close_notify follows */)
+        return;
+    snprintf(why, sizeof why, "the peer sent TLS alert %d", n == 2 ? body[1] : -1);
+    if (slot_lock(&s->tx_lock)) {
+        conn_fail(fd, s, ECONNRESET, why);
+        slot_unlock(&s->tx_lock);
+    }
+}
+
+static void on_ticket(struct slot *s, const uint8_t *raw, size_t raw_len) {
+    struct conn *c = conn_of(s);
+    if (c && c->post && !core_loaded->handshake->post(c->post, raw, raw_len)) {
+        core_loaded->handshake->free_(c->post);
+        c->post = NULL;
+    }
+}
+
+static void on_handshake(int fd, struct slot *s, const uint8_t *body, size_t n, const uint8_t *raw,
+                         size_t raw_len) {
+    enum { NEW_SESSION_TICKET = 4, KEY_UPDATE = 24 };
+    if (s->rx.version == 0x0304 && n == 5 && body[0] == KEY_UPDATE && body[4] <= 1) {
+        if (body[4])
+            atomic_store(&s->update_due, true);
+        if (engine()->update(&s->rx) < 0)
+            record_error(fd, s, RECORD_INTERNAL);
+    } else if (s->rx.version == 0x0304 && n && body[0] == NEW_SESSION_TICKET && !s->server) {
+        on_ticket(s, raw, raw_len);
+    } else if (s->rx.version == 0x0304) {
+        broken(fd, s, EBADMSG, 10, "the peer sent an unexpected handshake message");
+    } else {
+        broken(fd, s, EBADMSG, 100, "the peer asked for renegotiation, which is not supported");
+    }
+}
+
+static void on_control(int fd, struct slot *s, uint8_t type, const uint8_t *body, size_t n,
+                       const uint8_t *raw, size_t raw_len) {
+    if (type == RECORD_ALERT)
+        on_alert(fd, s, body, n);
+    else if (type == RECORD_HANDSHAKE)
+        on_handshake(fd, s, body, n, raw, raw_len);
+    else
+        record_error(fd, s, RECORD_BAD_FORMAT);
+}
+
+static void first_data(struct slot *s) {
+    if (s->saw_input)
+        return;
+    s->saw_input = true;
+    struct conn *c = conn_of(s);
+    if (c && c->post) { /* tickets come before data, or not at all */
+        core_loaded->handshake->free_(c->post);
+        c->post = NULL;
+    }
+}
+
+/* Opens the whole record at rec. Data goes straight to the sink when it fits there, or else to *plain inside
+ * the record's own space. Returns the data length, or -1 when the connection is dead or the record was no
+ * data (then 0). */
+static long open_record(int fd, struct slot *s, const struct record_engine *e, uint8_t *rec, size_t wire,
+                        struct sink *k, uint8_t **plain) {
+    uint8_t raw[2048], type = 0;
+    struct conn *c = s->saw_input || s->server ? NULL : conn_of(s);
+    bool ticket_may_come = c && c->post && wire <= sizeof raw;
+    if (ticket_may_come)
+        memcpy(raw, rec, wire);
+    size_t overhead = e->overhead(&s->rx);
+    size_t limit = wire > overhead ? wire - overhead : 0;
+    size_t nonce = s->rx.version == 0x0304 || s->rx.cipher == RECORD_CHACHA20_POLY1305 ? 0 : 8;
+    uint8_t *direct = k && !ticket_may_come ? sink_direct(k, limit) : NULL;
+    *plain = direct ? direct : rec + RECORD_HEADER + nonce;
+    long n = e->open(&s->rx, rec, wire, *plain, limit, &type);
+    if (n < 0) {
+        record_error(fd, s, n);
+        return -1;
+    }
+    if (type == RECORD_DATA) {
+        first_data(s);
+        s->bytes_in += (uint64_t)n;
+        if (direct) {
+            k->done += (size_t)n;
+            k->room -= (size_t)n;
+            k->skip += (size_t)n;
+            if (k->skip == k->iov->iov_len) {
+                k->iov++;
+                k->skip = 0;
+            }
+            *plain = NULL;
+        }
+        return n;
+    }
+    on_control(fd, s, type, *plain, (size_t)n, raw, ticket_may_come ? wire : 0);
+    if (direct)
+        explicit_bzero(direct, (size_t)n);
+    return atomic_load(&s->state) == SLOT_OPEN ? 0 : -1;
+}
+
+/* --- taking from the kernel ---------------------------------------------------------------------- */
+
+/* FIN or an error from the kernel. Returns what the call has to return when nothing was delivered. */
+static ssize_t stream_end(int fd, struct slot *s, ssize_t n, bool partial) {
+    if (n < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != EFAULT)
+            s->rx_eof = true;
+        return -1;
+    }
+    if (s->rx_shut && !partial) {
+        s->rx_eof = true;
+        return 0;
+    }
+    if (slot_lock(&s->tx_lock)) {
+        conn_fail(fd, s, ECONNRESET, "the stream was cut off (end of file without close_notify)");
+        slot_unlock(&s->tx_lock);
+    }
+    return conn_dead_read(s);
+}
+
+static ssize_t take(int fd, struct slot *s, struct fill *f, size_t n, int flags) {
+    bool may_block = !(flags & MSG_DONTWAIT);
+    if (may_block) { /* cancellation or a jump out of the call must find everything in its place */
+        save_carry(s, f);
+        options_lowat(fd, s, missing(s, f));
+        atomic_store(&s->rx_waits, true);
+    }
+    ssize_t got = real.recv(fd, f->buf + f->have, n, flags);
+    if (may_block)
+        atomic_store(&s->rx_waits, false);
+    if (got > 0) {
+        f->have += (size_t)got;
+        f->dirty = true;
+    }
+    f->drained = got < (ssize_t)n;
+    return got;
+}
+
+/* Opens what is whole at the front of f. False: the connection ended. */
+static bool open_whole(int fd, struct slot *s, struct fill *f, struct sink *k) {
+    size_t at = 0;
+    bool alive = true;
+    while (alive && !s->rx_eof && f->have - at >= RECORD_HEADER) {
+        long wire = record_wire_len(f->buf + at, s->rx.version);
+        if (wire < 0) {
+            record_error(fd, s, RECORD_BAD_FORMAT);
+            alive = false;
+            break;
+        }
+        if ((size_t)wire > f->have - at)
+            break;
+        uint8_t *plain;
+        long n = open_record(fd, s, engine(), f->buf + at, (size_t)wire, k, &plain);
+        if (n > 0 && plain)
+            sink_put(k, plain, (size_t)n);
+        alive = n >= 0;
+        at += (size_t)wire;
+    }
+    f->have = alive && !s->rx_eof ? f->have - at : 0;
+    f->dirty |= at > 0;
+    if (f->have && at)
+        memmove(f->buf, f->buf + at, f->have);
+    return alive;
+}
+
+static void unpin(int fd, struct slot *s) {
+    uint8_t last;
+    (void)!real.recv(fd, &last, 1, MSG_DONTWAIT);
+    slot_rx_release(s);
+}
+
+/* The record at the front is larger than the sink (or is only to be peeked at): take all but its last byte,
+ * peek that, and hold the plaintext. Returns 1 when progress was made, else as recv. */
+static ssize_t hold_record(int fd, struct slot *s, struct fill *f, int flags) {
+    long wire = record_wire_len(f->buf, s->rx.version);
+    if (wire < 0) {
+        record_error(fd, s, RECORD_BAD_FORMAT);
+        return conn_dead_read(s);
+    }
+    size_t all_but_one = (size_t)wire - 1;
+    if (f->have < all_but_one) {
+        ssize_t got = take(fd, s, f, all_but_one - f->have, flags);
+        if (got <= 0)
+            return stream_end(fd, s, got, true);
+        if (f->have < all_but_one)
+            return 1;
+    }
+    if (!(flags & MSG_DONTWAIT)) {
+        save_carry(s, f);
+        options_lowat(fd, s, 1);
+    }
+    ssize_t got = real.recv(fd, f->buf + all_but_one, 1, flags | MSG_PEEK);
+    f->drained = got < 1;
+    if (got <= 0)
+        return stream_end(fd, s, got, true);
+    uint8_t *plain;
+    long n = open_record(fd, s, engine(), f->buf, (size_t)wire, NULL, &plain);
+    f->have = 0;
+    f->dirty = false;
+    s->carry = 0;
+    if (n <= 0) {
+        unpin(fd, s);
+        return n < 0 ? conn_dead_read(s) : 1;
+    }
+    memcpy(slot_rx_buffer(s), plain, (size_t)n);
+    explicit_bzero(plain, (size_t)n);
+    s->held_at = 0;
+    s->held = (uint32_t)n;
+    return 1;
+}
+
+static void deliver_held(int fd, struct slot *s, struct sink *k) {
+    size_t n = s->held < k->room ? s->held : k->room;
+    uint8_t *plain = slot_rx_buffer(s) + s->held_at;
+    sink_put(k, plain, n);
+    explicit_bzero(plain, n);
+    s->held_at += (uint32_t)n;
+    s->held -= (uint32_t)n;
+    if (!s->held)
+        unpin(fd, s);
+}
+
+/* One round: read, open, deliver. Returns > 0 for progress, else what recv would return. */
+static ssize_t round_trip(int fd, struct slot *s, struct fill *f, struct sink *k, int flags) {
+    size_t want = wire_room(s, k->room);
+    if (f->have >= RECORD_HEADER) {
+        long wire = record_wire_len(f->buf, s->rx.version);
+        if (wire < 0 || (size_t)wire > want)
+            return hold_record(fd, s, f, flags);
+    }
+    ssize_t got = take(fd, s, f, want - f->have, flags);
+    if (got <= 0)
+        return stream_end(fd, s, got, f->have > 0);
+    return open_whole(fd, s, f, k) ? 1 : k->done ? 1 : conn_dead_read(s);
+}
+
+/* Data was delivered before the error came: the next call has to report it. */
+static void postpone_error(struct slot *s, ssize_t n) {
+    if (atomic_load(&s->state) == SLOT_DEAD) {
+        s->error_told = false;
+    } else if (n < 0 && s->rx_eof) {
+        s->error = errno;
+        s->error_told = false;
+        slot_set_state(s, SLOT_DEAD);
+    }
+}
+
+/* State SLOT_OPEN, rx_lock held. */
+static ssize_t read_open(int fd, struct slot *s, struct sink *k, int flags) {
+    struct scratch *scratch = conn_scratch();
+    if (!scratch)
+        return -1;
+    struct fill f = {.buf = scratch->rx};
+    ssize_t n = 1;
+    int saved = errno;
+    if (s->held)
+        deliver_held(fd, s, k);
+    load_carry(s, &f);
+    while (k->room && n > 0 && !s->rx_eof && atomic_load(&s->state) == SLOT_OPEN) {
+        bool enough = k->done && !(flags & MSG_WAITALL) && k->done >= s->user_lowat;
+        if (enough && f.drained)
+            break; /* the queue was empty just now */
+        n = round_trip(fd, s, &f, k, (enough ? MSG_DONTWAIT : 0) | (flags & MSG_DONTWAIT));
+        if (s->held && k->room)
+            deliver_held(fd, s, k);
+        if (n > 0 && k->done && f.drained && (flags & MSG_DONTWAIT))
+            break;
+    }
+    if (atomic_load(&s->state) == SLOT_OPEN) {
+        if (!s->held)
+            save_carry(s, &f);
+        options_lowat(fd, s, s->held ? 1 : missing(s, &f));
+    }
+    if (k->done && n <= 0)
+        postpone_error(s, n);
+    if (k->done || n >= 0)
+        errno = saved;
+    return k->done ? (ssize_t)k->done : n > 0 ? 0 : n;
+}
+
+/* --- MSG_PEEK ------------------------------------------------------------------------------------ */
+
+/* Gets the first record into held. Returns 1, or as recv. */
+static ssize_t hold_first(int fd, struct slot *s, int flags) {
+    struct scratch *scratch = conn_scratch();
+    if (!scratch)
+        return -1;
+    struct fill f = {.buf = scratch->rx};
+    load_carry(s, &f);
+    ssize_t n = 1;
+    while (n > 0 && !s->held && !s->rx_eof && atomic_load(&s->state) == SLOT_OPEN) {
+        if (f.have < RECORD_HEADER) {
+            n = take(fd, s, &f, RECORD_HEADER - f.have, flags);
+            if (n <= 0)
+                n = stream_end(fd, s, n, f.have > 0);
+        } else {
+            n = hold_record(fd, s, &f, flags);
+        }
+    }
+    if (atomic_load(&s->state) == SLOT_OPEN) {
+        if (!s->held)
+            save_carry(s, &f);
+        options_lowat(fd, s, s->held ? 1 : missing(s, &f));
+    }
+    return s->held ? 1 : n > 0 ? 0 : n;
+}
+
+/* Opens copies of the records behind the held one with a copy of the key: nothing moves. */
+static void peek_behind(int fd, struct slot *s, struct sink *k) {
+    struct scratch *scratch = conn_scratch();
+    ssize_t got = real.recv(fd, scratch->rx, CONN_SCRATCH_RX, MSG_PEEK | MSG_DONTWAIT);
+    struct record_keys keys = s->rx;
+    for (size_t at = 1; k->room && got > 0 && (size_t)got - at >= RECORD_HEADER;) {
+        uint8_t *rec = scratch->rx + at, type = 0;
+        long wire = record_wire_len(rec, keys.version);
+        if (wire < 0 || (size_t)wire > (size_t)got - at)
+            break;
+        size_t nonce = keys.version == 0x0304 || keys.cipher == RECORD_CHACHA20_POLY1305 ? 0 : 8;
+        size_t limit = (size_t)wire - engine()->overhead(&keys);
+        long n = engine()->open(&keys, rec, (size_t)wire, rec + RECORD_HEADER + nonce, limit, &type);
+        if (n < 0 || type != RECORD_DATA)
+            break;
+        sink_put(k, rec + RECORD_HEADER + nonce, (size_t)n < k->room ? (size_t)n : k->room);
+        at += (size_t)wire;
+    }
+    explicit_bzero(&keys, sizeof keys);
+}
+
+static ssize_t peek_open(int fd, struct slot *s, struct sink *k, int flags) {
+    ssize_t n = s->held ? 1 : hold_first(fd, s, flags & MSG_DONTWAIT);
+    if (!s->held)
+        return n;
+    size_t part = s->held < k->room ? s->held : k->room;
+    sink_put(k, slot_rx_buffer(s) + s->held_at, part);
+    if (k->room)
+        peek_behind(fd, s, k);
+    return (ssize_t)k->done;
+}
+
+/* --- entry --------------------------------------------------------------------------------------- */
+
+static ssize_t recv_locked(int fd, struct slot *s, struct sink *k, int flags) {
+    for (;;) {
+        switch (atomic_load(&s->state)) {
+        case SLOT_OPEN:
+            if (s->rx_eof && !s->held)
+                return 0;
+            return flags & MSG_PEEK ? peek_open(fd, s, k, flags) : read_open(fd, s, k, flags);
+        case SLOT_SHAKING: {
+            if (s->rx_eof)
+                return 0;
+            enum shake_result r = shake_advance(fd, s, !(flags & MSG_DONTWAIT));
+            struct conn *c = conn_of(s);
+            if (r == SHAKE_NOTHING)
+                return 0;
+            if (r == SHAKE_AGAIN)
+                return -1;
+            if (atomic_load(&s->state) == SLOT_SHAKING && c && c->going_plain && !c->reconnecting)
+                return CONN_PLAIN;
+            break;
+        }
+        case SLOT_PLAIN:
+            return CONN_PLAIN;
+        case SLOT_DEAD:
+            return conn_dead_read(s);
+        default:
+            errno = EIO;
+            return -1;
+        }
+    }
+}
+
+static bool lock_reader(int fd, struct slot *s, int flags) {
+    (void)fd;
+    if (atomic_load(&s->rx_waits) && (flags & MSG_DONTWAIT)) {
+        errno = EAGAIN; /* another thread waits for input: there is none */
+        return false;
+    }
+    if (slot_lock(&s->rx_lock))
+        return true;
+    errno = EAGAIN;
+    return false;
+}
+
+ssize_t recv_stream(int fd, struct slot *s, const struct iovec *iov, int count, int flags) {
+    uint32_t generation = atomic_load(&s->generation);
+    uint8_t dummy;
+    struct iovec one = {&dummy, 1};
+    struct sink k = {.iov = iov, .discard = flags & MSG_TRUNC};
+    for (int i = 0; i < count; i++)
+        k.room += iov[i].iov_len;
+    bool nothing_wanted = !k.room;
+    if (nothing_wanted) { /* waits for data all the same, takes none */
+        k = (struct sink){.iov = &one, .room = 1};
+        flags |= MSG_PEEK;
+    }
+    while (!k.iov->iov_len)
+        k.iov++;
+    if (!lock_reader(fd, s, flags))
+        return -1;
+    ssize_t n = CONN_PLAIN;
+    if (atomic_load(&s->generation) == generation)
+        n = recv_locked(fd, s, &k, flags);
+    bool orphan = atomic_load(&s->orphan) && atomic_exchange(&s->orphan, false);
+    if (orphan)
+        slot_free(s);
+    slot_unlock(&s->rx_lock);
+    return nothing_wanted && n > 0 ? 0 : n;
+}
+
+ssize_t recv_available(int fd, struct slot *s) {
+    struct iovec iov = {NULL, CONN_SCRATCH_RX};
+    int saved = errno;
+    ssize_t n = recv_stream(fd, s, &iov, 1, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC);
+    if (n == -1) {
+        errno = saved;
+        return 0;
+    }
+    return n;
+}
+
+bool recv_true(int fd, struct slot *s) {
+    uint8_t byte;
+    struct iovec iov = {&byte, 1};
+    int saved = errno;
+    if (atomic_load(&s->rx_waits))
+        return true; /* somebody is about to take it */
+    bool told = s->error_told;
+    ssize_t n = recv_stream(fd, s, &iov, 1, MSG_PEEK | MSG_DONTWAIT);
+    bool again = n == -1 && (errno == EAGAIN || errno == EINTR);
+    if (atomic_load(&s->state) == SLOT_DEAD)
+        s->error_told = told;
+    errno = saved;
+    return !again;
+}
+
+void recv_drain(int fd, struct slot *s) {
+    if (!slot_trylock(&s->rx_lock))
+        return;
+    if (atomic_load(&s->state) == SLOT_OPEN && !s->held && !s->rx_eof)
+        (void)!hold_first(fd, s, MSG_DONTWAIT);
+    slot_unlock(&s->rx_lock);
+}

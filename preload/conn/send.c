@@ -1,0 +1,312 @@
+/* send.c - plaintext to sealed records to the kernel's send buffer. Knows the order tail, early bytes, new
+ * bytes; blocks only in the kernel's own send. */
+#include "send.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core.h"
+#include "driver.h"
+#include "log.h"
+#include "real.h"
+#include "shake.h"
+
+static const struct record_engine *engine(void) {
+    return core_loaded->record;
+}
+
+/* Bytes of the caller that are yet to be sealed. */
+struct source {
+    const struct iovec *iov;
+    int count;
+    size_t skip, left;
+};
+
+static void source_advance(struct source *src, size_t n) {
+    src->left -= n;
+    src->skip += n;
+    while (src->count && src->skip >= src->iov->iov_len) {
+        src->skip -= src->iov->iov_len;
+        src->iov++;
+        src->count--;
+    }
+}
+
+static void keep_tail(struct slot *s, const uint8_t *bytes, size_t n) {
+    uint8_t *tail = slot_tx_buffer(s);
+    memcpy(tail, bytes, n);
+    s->tail_at = 0;
+    s->tail = (uint32_t)n;
+    s->tail_rides = false;
+    struct conn *c = conn_of(s);
+    if (c)
+        driver_attend(c, DRIVER_PATIENCE_MS);
+}
+
+/* False with errno when bytes of the tail are left. A hard error empties it: nothing can be delivered any
+ * more. */
+static bool flush_tail(int fd, struct slot *s, int flags) {
+    while (s->tail) {
+        const uint8_t *tail = slot_tx_buffer(s);
+        atomic_store(&s->tx_waits, !(flags & MSG_DONTWAIT));
+        ssize_t n = real.send(fd, tail + s->tail_at, s->tail, flags & ~MSG_MORE);
+        atomic_store(&s->tx_waits, false);
+        if (n < 0) {
+            if (errno != EAGAIN && errno != EINTR)
+                slot_tx_release(s);
+            return false;
+        }
+        s->tail_at += (uint32_t)n;
+        s->tail -= (uint32_t)n;
+    }
+    slot_tx_release(s);
+    return true;
+}
+
+/* A KeyUpdate goes out before the next application record when the peer asked for one or the key is worn. */
+static size_t seal_update(struct slot *s, uint8_t *out) {
+    if (s->tx.version != 0x0304 || (!atomic_load(&s->update_due) && s->tx.seq < engine()->limit(&s->tx)))
+        return 0;
+    atomic_store(&s->update_due, false);
+    uint8_t message[5] = {24, 0, 0, 1, 0};
+    struct iovec iov = {message, sizeof message};
+    long n = engine()->seal(&s->tx, RECORD_HANDSHAKE, &iov, 0, sizeof message, out);
+    if (n < 0 || engine()->update(&s->tx) < 0)
+        return 0;
+    return (size_t)n;
+}
+
+/* Puts the ticket that waits for company in front. */
+static size_t take_rider(struct slot *s, uint8_t *out) {
+    size_t n = s->tail_rides ? s->tail : 0;
+    if (n) {
+        memcpy(out, slot_tx_buffer(s) + s->tail_at, n);
+        slot_tx_release(s);
+    }
+    return n;
+}
+
+/* Seals up to one batch. Returns the wire length, or -1 (errno). */
+static ssize_t seal_batch(struct slot *s, struct source *src, uint8_t *out, size_t *sealed) {
+    size_t at = take_rider(s, out), taken = 0;
+    at += seal_update(s, out + at);
+    while (src->left && taken < SLOT_BATCH) {
+        size_t n = src->left < RECORD_PLAIN_MAX ? src->left : RECORD_PLAIN_MAX;
+        long len = engine()->seal(&s->tx, RECORD_DATA, src->iov, src->skip, n, out + at);
+        if (len < 0) {
+            errno = EIO;
+            return -1;
+        }
+        at += (size_t)len;
+        taken += n;
+        source_advance(src, n);
+    }
+    *sealed = taken;
+    return (ssize_t)at;
+}
+
+/* Sealed bytes are owned: what the kernel does not take becomes the tail and counts as written. Returns the
+ * plaintext bytes that were taken over, or -1. *full: the kernel took less than everything. */
+static ssize_t send_batch(int fd, struct slot *s, struct source *src, int flags, bool *full) {
+    struct scratch *scratch = conn_scratch();
+    size_t sealed = 0;
+    ssize_t wire = scratch ? seal_batch(s, src, scratch->tx, &sealed) : -1;
+    if (wire < 0)
+        return -1;
+    atomic_store(&s->tx_waits, !(flags & MSG_DONTWAIT));
+    ssize_t n = real.send(fd, scratch->tx, (size_t)wire, src->left ? flags | MSG_MORE : flags);
+    atomic_store(&s->tx_waits, false);
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        return -1;
+    if (n < 0)
+        n = 0;
+    *full = n < wire;
+    if (*full)
+        keep_tail(s, scratch->tx + n, (size_t)(wire - n));
+    s->bytes_out += sealed;
+    return (ssize_t)sealed;
+}
+
+bool send_flush(int fd, struct slot *s, int flags) {
+    struct conn *c = s->early_left && s->shaker == getpid() ? conn_of(s) : NULL;
+    if (s->tail && !s->tail_rides && !flush_tail(fd, s, flags))
+        return false;
+    while (c && c->early_len) {
+        struct iovec iov = {c->early + c->early_at, c->early_len};
+        struct source src = {&iov, 1, 0, c->early_len};
+        bool full = false;
+        ssize_t n = send_batch(fd, s, &src, flags, &full);
+        if (n < 0)
+            n = (ssize_t)c->early_len; /* the connection is gone; the next call meets the error */
+        c->early_at += (size_t)n;
+        c->early_len -= (size_t)n;
+        if (full)
+            break;
+    }
+    if (c && !c->early_len) {
+        s->early_left = false;
+        explicit_bzero(c->early, c->early_room);
+        c->early_at = 0;
+    }
+    errno = EAGAIN;
+    return !s->early_left && (!s->tail || s->tail_rides);
+}
+
+void send_control(int fd, struct slot *s, uint8_t type, const uint8_t *body, size_t n) {
+    struct scratch *scratch = conn_scratch();
+    if (!scratch || !s->tx.key_id)
+        return;
+    uint8_t message[16];
+    memcpy(message, body, n < sizeof message ? n : sizeof message);
+    struct iovec iov = {message, n};
+    size_t at = take_rider(s, scratch->tx);
+    long len = engine()->seal(&s->tx, type, &iov, 0, n, scratch->tx + at);
+    if (len < 0)
+        return;
+    at += (size_t)len;
+    ssize_t sent = s->tail ? 0 : real.send(fd, scratch->tx, at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN)
+        return;
+    if (sent < 0)
+        sent = 0;
+    if (s->tail && s->tail_at + s->tail + at <= SLOT_TX_REGION) {
+        memcpy(slot_tx_buffer(s) + s->tail_at + s->tail, scratch->tx, at);
+        s->tail += (uint32_t)at;
+    } else if ((size_t)sent < at) {
+        keep_tail(s, scratch->tx + sent, at - (size_t)sent);
+    }
+}
+
+void send_goodbye(int fd, struct slot *s) {
+    if (s->tx_closed)
+        return;
+    static const uint8_t close_notify[2] = {1, 0};
+    send_control(fd, s, RECORD_ALERT, close_notify, sizeof close_notify);
+    s->tx_closed = true;
+}
+
+void send_alert(int fd, struct slot *s, uint8_t description) {
+    uint8_t alert[2] = {2, description};
+    send_control(fd, s, RECORD_ALERT, alert, sizeof alert);
+    s->tx_closed = true;
+}
+
+/* --- the program's writes ------------------------------------------------------------------------ */
+
+static ssize_t broken_pipe(int flags) {
+    if (!(flags & MSG_NOSIGNAL))
+        raise(SIGPIPE);
+    errno = EPIPE;
+    return -1;
+}
+
+static ssize_t send_open(int fd, struct slot *s, struct source *src, int flags) {
+    if (s->tx_closed || s->half_closed)
+        return broken_pipe(flags);
+    if (((s->tail && !s->tail_rides) || s->early_left) && !send_flush(fd, s, flags))
+        return -1;
+    ssize_t done = 0;
+    bool full = false;
+    do {
+        ssize_t n = send_batch(fd, s, src, flags, &full);
+        if (n < 0)
+            return done ? done : -1;
+        done += n;
+    } while (src->left && !full);
+    return done;
+}
+
+/* The handshake moves on in this thread: the program blocks in write, so nobody else may be there to read. */
+static bool push_handshake(int fd, struct slot *s, bool wait) {
+    slot_unlock(&s->tx_lock);
+    bool again = true;
+    if (slot_trylock(&s->rx_lock)) {
+        again = shake_advance(fd, s, wait) != SHAKE_AGAIN || errno == EAGAIN;
+        slot_unlock(&s->rx_lock);
+    } else if (wait) {
+        slot_wait(s, atomic_load(&s->progress), 50);
+    }
+    slot_lock(&s->tx_lock);
+    return again;
+}
+
+/* Before the peer is verified: bytes are kept, the ClientHello goes out. */
+static ssize_t send_early(int fd, struct slot *s, struct source *src, int flags) {
+    struct conn *c = conn_of(s);
+    if (s->half_closed)
+        return broken_pipe(flags);
+    bool wait = !(flags & MSG_DONTWAIT) && !atomic_load(&s->nonblocking);
+    ssize_t done = 0;
+    while (src->left && atomic_load(&s->state) == SLOT_SHAKING) {
+        bool mine = c && (!s->shaker || s->shaker == getpid());
+        if (mine && c->going_plain && !c->reconnecting && !c->early_len)
+            return done ? done : CONN_PLAIN;
+        size_t n = 0;
+        if (mine) {
+            shake_start(fd, s, c);
+            if (atomic_load(&s->state) != SLOT_SHAKING)
+                break;
+            n = shake_keep(c, src->iov, src->skip, src->left);
+            source_advance(src, n);
+            done += (ssize_t)n;
+        }
+        if (!src->left)
+            break;
+        errno = EAGAIN;
+        if (!wait || !push_handshake(fd, s, wait))
+            return done ? done : -1;
+    }
+    if (c && atomic_load(&s->state) == SLOT_SHAKING)
+        driver_attend(c, DRIVER_PATIENCE_MS);
+    return done ? done : src->left ? CONN_PLAIN - 1 : 0;
+}
+
+static ssize_t send_locked(int fd, struct slot *s, struct source *src, int flags) {
+    for (;;) {
+        switch (atomic_load(&s->state)) {
+        case SLOT_OPEN:
+            return send_open(fd, s, src, flags);
+        case SLOT_SHAKING: {
+            ssize_t n = send_early(fd, s, src, flags);
+            if (n != CONN_PLAIN - 1)
+                return n;
+            break; /* the state changed before a byte was kept */
+        }
+        case SLOT_PLAIN:
+            return CONN_PLAIN;
+        case SLOT_DEAD:
+            return conn_dead_write(s, flags);
+        default:
+            errno = EIO;
+            return -1;
+        }
+    }
+}
+
+ssize_t send_stream(int fd, struct slot *s, const struct iovec *iov, int count, int flags) {
+    uint32_t generation = atomic_load(&s->generation);
+    struct source src = {iov, count, 0, 0};
+    for (int i = 0; i < count; i++)
+        src.left += iov[i].iov_len;
+    source_advance(&src, 0);
+    if (!src.left)
+        return 0;
+    if (atomic_load(&s->tx_waits) && ((flags & MSG_DONTWAIT) || atomic_load(&s->nonblocking))) {
+        errno = EAGAIN; /* another thread is blocked in a send: the kernel's buffer is full */
+        return -1;
+    }
+    int saved = errno;
+    if (!slot_lock(&s->tx_lock)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    ssize_t n = CONN_PLAIN;
+    if (atomic_load(&s->generation) == generation)
+        n = send_locked(fd, s, &src, flags);
+    slot_unlock(&s->tx_lock);
+    if (n >= 0)
+        errno = saved;
+    return n;
+}

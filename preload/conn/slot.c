@@ -1,0 +1,321 @@
+/* slot.c - the arena of slots and of their buffers. Knows processes and locks, nothing of TLS or descriptors.
+ */
+#include "slot.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "real.h"
+
+/* A list whose head carries a counter, so that a slow thread cannot mistake a reused head for its own. */
+struct freelist {
+    _Atomic uint64_t head;  /* counter << 32 | index + 1 */
+    _Atomic uint32_t fresh; /* never used so far: everything from here on */
+};
+
+struct arena {
+    uint32_t capacity;
+    _Atomic uint32_t in_use;
+    struct freelist slots, rx_regions, tx_regions;
+};
+
+/* Set once under the lock below, hence no lock for readers. */
+static struct arena *arena;
+static struct slot *slots;
+static uint8_t *rx_regions, *tx_regions;
+static _Atomic uint32_t *rx_next, *tx_next;
+static pthread_mutex_t arena_lock = PTHREAD_MUTEX_INITIALIZER;
+
+enum { ARENA_MIN = 4096, ARENA_MAX = 1 << 20 };
+
+static size_t round_page(size_t n) {
+    return (n + 4095) & ~(size_t)4095;
+}
+
+static uint32_t wanted_capacity(void) {
+    struct rlimit limit;
+    rlim_t n = getrlimit(RLIMIT_NOFILE, &limit) ? 0 : limit.rlim_max;
+    /* Related processes share the arena, each with its own limit. */
+    n = n > ARENA_MAX / 4 ? ARENA_MAX : n * 4;
+    return n < ARENA_MIN ? ARENA_MIN : (uint32_t)n;
+}
+
+static bool map_arena(uint32_t capacity) {
+    size_t head = round_page(sizeof(struct arena));
+    size_t body = round_page((size_t)capacity * sizeof(struct slot));
+    size_t links = round_page((size_t)capacity * sizeof(uint32_t));
+    size_t rx = (size_t)capacity * SLOT_RX_REGION, tx = (size_t)capacity * SLOT_TX_REGION;
+    uint8_t *base = mmap(NULL, head + body + 2 * links + rx + tx, PROT_READ | PROT_WRITE,
+                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return false;
+    /* Keys have no place in a core file. */
+    madvise(base, head + body + 2 * links + rx + tx, MADV_DONTDUMP);
+    slots = (struct slot *)(base + head);
+    rx_next = (_Atomic uint32_t *)(base + head + body);
+    tx_next = (_Atomic uint32_t *)(base + head + body + links);
+    rx_regions = base + head + body + 2 * links;
+    tx_regions = rx_regions + rx;
+    arena = (struct arena *)base;
+    arena->capacity = capacity;
+    return true;
+}
+
+bool slot_arena_ready(void) {
+    if (arena)
+        return true;
+    pthread_mutex_lock(&arena_lock);
+    for (uint32_t n = wanted_capacity(); !arena && n >= 64; n /= 4)
+        if (map_arena(n)) /* under a small RLIMIT_AS a smaller arena still serves */
+            break;
+    pthread_mutex_unlock(&arena_lock);
+    return arena != NULL;
+}
+
+uint32_t slot_capacity(void) {
+    return arena ? arena->capacity : 0;
+}
+
+uint32_t slot_in_use(void) {
+    return arena ? atomic_load(&arena->in_use) : 0;
+}
+
+static _Atomic uint32_t *link_of(struct freelist *list, uint32_t index) {
+    return list == &arena->rx_regions ? &rx_next[index] : &tx_next[index];
+}
+
+static uint32_t link_get(struct freelist *list, uint32_t index) {
+    return list == &arena->slots ? slots[index].next : atomic_load(link_of(list, index));
+}
+
+static void link_set(struct freelist *list, uint32_t index, uint32_t next) {
+    if (list == &arena->slots)
+        slots[index].next = next;
+    else
+        atomic_store(link_of(list, index), next);
+}
+
+/* Returns index + 1, or 0 when the list is exhausted. */
+static uint32_t list_pop(struct freelist *list) {
+    uint64_t head = atomic_load(&list->head);
+    while ((uint32_t)head) {
+        uint32_t index = (uint32_t)head - 1;
+        uint64_t next = ((head >> 32) + 1) << 32 | link_get(list, index);
+        if (atomic_compare_exchange_weak(&list->head, &head, next))
+            return index + 1;
+    }
+    uint32_t fresh = atomic_load(&list->fresh);
+    while (fresh < arena->capacity)
+        if (atomic_compare_exchange_weak(&list->fresh, &fresh, fresh + 1))
+            return fresh + 1;
+    return 0;
+}
+
+static void list_push(struct freelist *list, uint32_t index) {
+    uint64_t head = atomic_load(&list->head);
+    do {
+        link_set(list, index, (uint32_t)head);
+    } while (!atomic_compare_exchange_weak(&list->head, &head, ((head >> 32) + 1) << 32 | (index + 1)));
+}
+
+static void lock_init(pthread_mutex_t *lock) {
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
+    pthread_mutex_init(lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
+
+static bool alive(pid_t pid) {
+    return !kill(pid, 0) || errno != ESRCH;
+}
+
+bool slot_others_dead(const struct slot *s) {
+    int saved = errno;
+    pid_t self = getpid();
+    bool dead = !s->holders_lost && !atomic_load(&s->forking);
+    for (size_t i = 0; dead && i < SLOT_HOLDERS; i++)
+        dead = !s->holders[i] || s->holders[i] == self || !alive(s->holders[i]);
+    errno = saved;
+    return dead;
+}
+
+static bool abandoned(const struct slot *s) {
+    if (atomic_load(&s->state) == SLOT_FREE || !slot_others_dead(s))
+        return false;
+    for (size_t i = 0; i < SLOT_HOLDERS; i++)
+        if (s->holders[i] == getpid())
+            return false;
+    return true;
+}
+
+/* Takes back what processes left behind that ended without saying so. */
+static void reclaim(void) {
+    uint32_t used = atomic_load(&arena->slots.fresh);
+    for (uint32_t i = 0; i < used; i++)
+        if (abandoned(&slots[i]))
+            slot_free(&slots[i]);
+}
+
+struct slot *slot_new(void) {
+    if (!slot_arena_ready())
+        return NULL;
+    uint32_t got = list_pop(&arena->slots);
+    if (!got) {
+        reclaim();
+        got = list_pop(&arena->slots);
+        if (!got)
+            return NULL;
+    }
+    struct slot *s = &slots[got - 1];
+    if (!atomic_load(&s->generation)) {
+        lock_init(&s->rx_lock);
+        lock_init(&s->tx_lock);
+        atomic_store(&s->generation, 1);
+    }
+    memset((char *)s + offsetof(struct slot, refs), 0, sizeof *s - offsetof(struct slot, refs));
+    s->user_lowat = 1;
+    atomic_store(&s->refs, 1);
+    slot_hold(s);
+    atomic_fetch_add(&arena->in_use, 1);
+    atomic_store(&s->state, SLOT_SHAKING);
+    return s;
+}
+
+uint32_t slot_index(const struct slot *s) {
+    return (uint32_t)(s - slots);
+}
+
+struct slot *slot_at(uint32_t index) {
+    return &slots[index];
+}
+
+void slot_ref(struct slot *s) {
+    atomic_fetch_add(&s->refs, 1);
+}
+
+uint32_t slot_unref(struct slot *s) {
+    return atomic_fetch_sub(&s->refs, 1) - 1;
+}
+
+void slot_hold(struct slot *s) {
+    pid_t self = getpid();
+    for (size_t i = 0; i < SLOT_HOLDERS; i++)
+        if (s->holders[i] == self)
+            return;
+    for (size_t i = 0; i < SLOT_HOLDERS; i++)
+        if (!s->holders[i] || !alive(s->holders[i])) {
+            s->holders[i] = self;
+            return;
+        }
+    s->holders_lost = true;
+}
+
+void slot_free(struct slot *s) {
+    slot_rx_release(s);
+    slot_tx_release(s);
+    explicit_bzero(&s->rx, sizeof s->rx);
+    explicit_bzero(&s->tx, sizeof s->tx);
+    atomic_fetch_add(&s->generation, 1);
+    atomic_store(&s->state, SLOT_FREE);
+    atomic_fetch_sub(&arena->in_use, 1);
+    list_push(&arena->slots, slot_index(s));
+}
+
+/* The data under a lock is whole at every point where its owner can die or be cancelled: inside a system
+ * call. So an orphaned lock is simply taken over. */
+static bool lock_taken(pthread_mutex_t *lock, int verdict) {
+    if (verdict == EOWNERDEAD) {
+        pthread_mutex_consistent(lock);
+        return true;
+    }
+    return verdict == 0;
+}
+
+bool slot_lock(pthread_mutex_t *lock) {
+    return lock_taken(lock, pthread_mutex_lock(lock));
+}
+
+bool slot_trylock(pthread_mutex_t *lock) {
+    return lock_taken(lock, pthread_mutex_trylock(lock));
+}
+
+void slot_unlock(pthread_mutex_t *lock) {
+    pthread_mutex_unlock(lock);
+}
+
+uint8_t *slot_rx_buffer(struct slot *s) {
+    if (s->rx_region == SLOT_NO_REGION)
+        s->rx_region = list_pop(&arena->rx_regions);
+    return rx_regions + (size_t)(s->rx_region - 1) * SLOT_RX_REGION;
+}
+
+uint8_t *slot_tx_buffer(struct slot *s) {
+    if (s->tx_region == SLOT_NO_REGION)
+        s->tx_region = list_pop(&arena->tx_regions);
+    return tx_regions + (size_t)(s->tx_region - 1) * SLOT_TX_REGION;
+}
+
+void slot_rx_release(struct slot *s) {
+    if (s->rx_region == SLOT_NO_REGION)
+        return;
+    explicit_bzero(slot_rx_buffer(s) + s->held_at, s->held);
+    list_push(&arena->rx_regions, s->rx_region - 1);
+    s->rx_region = SLOT_NO_REGION;
+    s->carry = s->held = s->held_at = 0;
+}
+
+void slot_tx_release(struct slot *s) {
+    if (s->tx_region == SLOT_NO_REGION)
+        return;
+    list_push(&arena->tx_regions, s->tx_region - 1);
+    s->tx_region = SLOT_NO_REGION;
+    s->tail = s->tail_at = 0;
+    s->tail_rides = false;
+}
+
+void slot_set_state(struct slot *s, enum slot_state state) {
+    int saved = errno;
+    atomic_store(&s->state, (uint8_t)state);
+    atomic_fetch_add(&s->progress, 1);
+    real.syscall(SYS_futex, &s->progress, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    errno = saved;
+}
+
+void slot_wait(struct slot *s, uint32_t seen, int ms) {
+    struct timespec limit = {ms / 1000, (long)(ms % 1000) * 1000000};
+    real.syscall(SYS_futex, &s->progress, FUTEX_WAIT, seen, &limit, NULL, 0);
+}
+
+static void address_text(const union slot_address *a, char *out, size_t size) {
+    char host[INET6_ADDRSTRLEN] = "?";
+    if (a->any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &a->v4.sin_addr, host, sizeof host);
+        snprintf(out, size, "%s:%u", host, ntohs(a->v4.sin_port));
+    } else if (a->any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &a->v6.sin6_addr, host, sizeof host);
+        snprintf(out, size, "[%s]:%u", host, ntohs(a->v6.sin6_port));
+    } else {
+        snprintf(out, size, "?");
+    }
+}
+
+const char *slot_name(const struct slot *s, char *out) {
+    char local[56], peer[56];
+    address_text(&s->local, local, sizeof local);
+    address_text(&s->peer, peer, sizeof peer);
+    snprintf(out, SLOT_NAME_MAX, "%s -> %s", s->server ? peer : local, s->server ? local : peer);
+    return out;
+}

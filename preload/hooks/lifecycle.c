@@ -1,0 +1,160 @@
+/* lifecycle.c - hooks: how connections begin. connect() and accept() return as TCP's do; the handshake comes
+ * later. */
+#include "hook.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "driver.h"
+#include "farewell.h"
+#include "places.h"
+#include "shake.h"
+
+EXPORT int socket(int domain, int type, int protocol) {
+    int fd = real.socket(domain, type, protocol);
+    if (fdtable_entry(fd))
+        hook_fresh(fd);
+    return fd;
+}
+
+EXPORT int socketpair(int domain, int type, int protocol, int fds[2]) {
+    int r = real.socketpair(domain, type, protocol, fds);
+    if (!r && (fdtable_entry(fds[0]) || fdtable_entry(fds[1]))) {
+        hook_fresh(fds[0]);
+        hook_fresh(fds[1]);
+    }
+    return r;
+}
+
+EXPORT int pipe2(int fds[2], int flags) {
+    int r = real.pipe2(fds, flags);
+    if (!r && (fdtable_entry(fds[0]) || fdtable_entry(fds[1]))) {
+        hook_fresh(fds[0]);
+        hook_fresh(fds[1]);
+    }
+    return r;
+}
+
+EXPORT int pipe(int fds[2]) {
+    return pipe2(fds, 0);
+}
+
+EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len) {
+    core_init();
+    struct sockaddr_storage own;
+    if (core.active && addr && places_own(fd, addr, len, &own))
+        addr = (struct sockaddr *)&own;
+    return real.bind(fd, addr, len);
+}
+
+EXPORT int listen(int fd, int backlog) {
+    core_init();
+    if (core.active && places_protected(fd))
+        core_settle();
+    return real.listen(fd, backlog);
+}
+
+/* --- accept -------------------------------------------------------------------------------------- */
+
+static void give_peer(const struct sockaddr_storage *peer, socklen_t len, struct sockaddr *addr,
+                      socklen_t *out) {
+    if (!addr || !out)
+        return;
+    memcpy(addr, peer, len < *out ? len : *out);
+    *out = len;
+}
+
+static void adopt(int fd, const struct sockaddr_storage *peer, socklen_t len) {
+    struct conn *c = conn_inbound(fd, (const struct sockaddr *)peer, len);
+    if (!c)
+        return;
+    conn_publish(c, fd);
+    driver_attend(c, DRIVER_PATIENCE_ACCEPTED_MS);
+}
+
+static int accept_any(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
+    if (!core.active)
+        return real.accept4(fd, addr, len, flags);
+    struct sockaddr_storage peer;
+    socklen_t peer_len = sizeof peer;
+    int got = real.accept4(fd, (struct sockaddr *)&peer, &peer_len, flags);
+    if (got < 0)
+        return got;
+    int saved = errno;
+    hook_fresh(got);
+    adopt(got, &peer, peer_len);
+    if (errno == ENOBUFS) { /* must be protected and cannot be: fail closed */
+        real.close(got);
+        errno = ECONNABORTED;
+        return -1;
+    }
+    give_peer(&peer, peer_len, addr, len);
+    errno = saved;
+    return got;
+}
+
+EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
+    core_init();
+    return accept_any(fd, addr, len, flags);
+}
+
+EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len) {
+    core_init();
+    return core.active ? accept_any(fd, addr, len, 0) : real.accept(fd, addr, len);
+}
+
+/* --- connect ------------------------------------------------------------------------------------- */
+
+static int connect_protected(struct conn *c, int fd, const struct sockaddr *addr, socklen_t len) {
+    struct slot *s = c->slot;
+    conn_publish(c, fd);
+    int r = real.connect(fd, addr, len);
+    int saved = errno;
+    if (r && errno != EINPROGRESS && errno != EINTR) {
+        if (fdtable_take(fd))
+            farewell_free(s);
+        errno = saved;
+        return r;
+    }
+    socklen_t local_len = sizeof s->local;
+    (void)!getsockname(fd, &s->local.any, &local_len);
+    if (!r && slot_lock(&s->tx_lock)) {
+        shake_start(fd, s, c);
+        slot_unlock(&s->tx_lock);
+    }
+    driver_attend(c, DRIVER_PATIENCE_MS);
+    errno = saved;
+    return r;
+}
+
+static int connect_any(int fd, const struct sockaddr *addr, socklen_t len) {
+    struct sockaddr_storage target;
+    if (!addr)
+        return real.connect(fd, addr, len);
+    if (fdtable_slot(fd)) {
+        if (len >= sizeof(sa_family_t) && addr->sa_family == AF_UNSPEC)
+            hook_release(fd);
+        return real.connect(fd, addr, len); /* "already", "is connected", or the end of a pending one */
+    }
+    struct conn *c = conn_outbound(fd, addr, len);
+    if (!c && errno)
+        return -1;
+    if (places_target(addr, len, &target))
+        addr = (struct sockaddr *)&target;
+    places_source(fd, addr);
+    return c ? connect_protected(c, fd, addr, len) : real.connect(fd, addr, len);
+}
+
+EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len) {
+    core_init();
+    return core.active ? connect_any(fd, addr, len) : real.connect(fd, addr, len);
+}
+
+EXPORT int __connect(int fd, const struct sockaddr *addr, socklen_t len) {
+    return connect(fd, addr, len);
+}
+
+EXPORT int shutdown(int fd, int how) {
+    struct slot *s = fdtable_slot(fd);
+    return s ? farewell_half(fd, s, how) : real.shutdown(fd, how);
+}

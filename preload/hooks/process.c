@@ -1,0 +1,91 @@
+/* process.c - hooks: fork, exit, and the ways to lose access to files. */
+#include "hook.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "farewell.h"
+#include "forks.h"
+
+EXPORT pid_t fork(void) {
+    bool counted = fdtable_next(0) >= 0;
+    pid_t pid = real.fork();
+    if (pid < 0 && counted)
+        forks_failed();
+    return pid;
+}
+
+/* Runs no handlers, so they are run here. */
+EXPORT pid_t _Fork(void) {
+    if (!atomic_load(&fdtable_size))
+        return real._Fork();
+    forks_prepare();
+    pid_t pid = real._Fork();
+    if (pid)
+        forks_parent();
+    else
+        forks_child();
+    if (pid < 0)
+        forks_failed();
+    return pid;
+}
+
+/* What write() accepted is delivered before the process is gone. */
+static void leave(void) {
+    if (atomic_load(&fdtable_size) && fdtable_mine())
+        farewell_all();
+}
+
+__attribute__((destructor)) static void end(void) {
+    leave();
+}
+
+EXPORT void _exit(int status) {
+    leave();
+    real._exit(status);
+    __builtin_unreachable();
+}
+
+EXPORT void _Exit(int status) {
+    leave();
+    real._Exit(status);
+    __builtin_unreachable();
+}
+
+EXPORT void quick_exit(int status) {
+    leave();
+    real.quick_exit(status);
+    __builtin_unreachable();
+}
+
+/* After these the certificates or the engine may be out of reach. */
+static void settle(void) {
+    core_init();
+    if (core.active)
+        core_settle();
+}
+
+EXPORT int chroot(const char *path) {
+    settle();
+    return real.chroot(path);
+}
+
+EXPORT int setuid(uid_t uid) {
+    settle();
+    return real.setuid(uid);
+}
+
+EXPORT int seteuid(uid_t uid) {
+    settle();
+    return real.seteuid(uid);
+}
+
+EXPORT int setreuid(uid_t uid, uid_t effective) {
+    settle();
+    return real.setreuid(uid, effective);
+}
+
+EXPORT int setresuid(uid_t uid, uid_t effective, uid_t saved) {
+    settle();
+    return real.setresuid(uid, effective, saved);
+}

@@ -1,0 +1,146 @@
+/* real.c - finds libc's definitions of what we interpose. The only room that calls dlsym.
+ *
+ * Allocators open and read files before any constructor has run, and dlsym may itself allocate; so
+ * until real_init the table holds raw system calls for what can come that early. */
+#include "real.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* libc's syscall() is interposed as well, so the earliest calls go to the kernel directly. */
+static long early(long number, long a, long b, long c, long d, long e, long f) {
+    long result;
+#if defined(__x86_64__)
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+#elif defined(__aarch64__)
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+    result = x0;
+#else
+#error "port the raw system call to this architecture"
+#endif
+    if (result < 0 && result > -4096) {
+        errno = (int)-result;
+        return -1;
+    }
+    return result;
+}
+
+static ssize_t early_read(int fd, void *buf, size_t n) {
+    return early(SYS_read, fd, (long)buf, (long)n, 0, 0, 0);
+}
+
+static ssize_t early_write(int fd, const void *buf, size_t n) {
+    return early(SYS_write, fd, (long)buf, (long)n, 0, 0, 0);
+}
+
+static int early_close(int fd) {
+    return (int)early(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
+static int early_fcntl(int fd, int cmd, ...) {
+    va_list ap;
+    va_start(ap, cmd);
+    long arg = va_arg(ap, long);
+    va_end(ap);
+    return (int)early(SYS_fcntl, fd, cmd, arg, 0, 0, 0);
+}
+
+static int early_ioctl(int fd, unsigned long request, ...) {
+    va_list ap;
+    va_start(ap, request);
+    long arg = va_arg(ap, long);
+    va_end(ap);
+    return (int)early(SYS_ioctl, fd, (long)request, arg, 0, 0, 0);
+}
+
+static long early_syscall(long number, ...) {
+    va_list ap;
+    va_start(ap, number);
+    long a = va_arg(ap, long), b = va_arg(ap, long), c = va_arg(ap, long);
+    long d = va_arg(ap, long), e = va_arg(ap, long), f = va_arg(ap, long);
+    va_end(ap);
+    return early(number, a, b, c, d, e, f);
+}
+
+static int early_pipe2(int *fds, int flags) {
+    return (int)early(SYS_pipe2, (long)fds, flags, 0, 0, 0, 0);
+}
+
+static int early_poll(struct pollfd *fds, nfds_t n, int timeout) {
+    return (int)early(SYS_poll, (long)fds, (long)n, timeout, 0, 0, 0);
+}
+
+struct real_calls real = {
+    .read = early_read,
+    .write = early_write,
+    .close = early_close,
+    .fcntl = early_fcntl,
+    .ioctl = early_ioctl,
+    .syscall = early_syscall,
+    .pipe2 = early_pipe2,
+    .poll = early_poll,
+};
+
+static const struct {
+    const char *name;
+    size_t offset;
+} symbols[] = {
+#define HOOK(name, result, parameters) {#name, offsetof(struct real_calls, name)},
+#define TWIN(name)
+#include "hooks.def"
+#undef HOOK
+#undef TWIN
+};
+
+void real_init(void) {
+    static bool done;
+    if (done)
+        return;
+    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
+        void *found = dlsym(RTLD_NEXT, symbols[i].name);
+        if (found)
+            memcpy((char *)&real + symbols[i].offset, &found, sizeof found);
+    }
+    done = true;
+}
+
+void *real_load(const char *path, const char *symbol, const char **error) {
+    void *object = real.dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    void *found = object ? dlsym(object, symbol) : NULL;
+    if (!found) {
+        const char *reason = dlerror();
+        *error = reason ? reason : "unknown reason";
+    }
+    return found;
+}
+
+const char *real_home(void) {
+    static char home[4096] = ".";
+    Dl_info info;
+    if (dladdr(&real, &info) && info.dli_fname) {
+        const char *slash = strrchr(info.dli_fname, '/');
+        if (slash && (size_t)(slash - info.dli_fname) < sizeof home)
+            snprintf(home, sizeof home, "%.*s", (int)(slash - info.dli_fname), info.dli_fname);
+    }
+    return home;
+}
