@@ -65,11 +65,15 @@ static inline struct sockaddr_storage test_address(const char *text) {
     return ss;
 }
 
+static inline const char *test_or(const char *s) {
+    return s ? s : "-";
+}
+
 static inline struct policy_inbound test_in(const struct policy *p, const char *as, const char *local) {
     struct policy_self self;
     struct policy_inbound in;
     struct sockaddr_storage ss = test_address(local);
-    cr_assert(policy_self(p, as, &self), "%s", as);
+    cr_assert(policy_self(p, as, &self), "%s", test_or(as));
     policy_inbound(p, &self, (const struct sockaddr *)&ss, &in);
     return in;
 }
@@ -79,13 +83,9 @@ static inline struct policy_outbound test_out(const struct policy *p, const char
     struct policy_self self;
     struct policy_outbound out;
     struct sockaddr_storage ss = test_address(dest);
-    cr_assert(policy_self(p, as, &self), "%s", as);
+    cr_assert(policy_self(p, as, &self), "%s", test_or(as));
     policy_outbound(p, &self, (const struct sockaddr *)&ss, name, &out);
     return out;
-}
-
-static inline const char *test_or(const char *s) {
-    return s ? s : "-";
 }
 
 #endif
