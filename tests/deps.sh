@@ -16,7 +16,8 @@ packages_of() {
         echo libcriterion-dev libnginx-mod-stream wrk postgresql postgresql-client nodejs \
             openjdk-17-jdk-headless iperf3 gnutls-bin stunnel4 strace apache2-bin \
             mariadb-server-core mariadb-client-core openssh-server openssh-client vsftpd lftp \
-            openbsd-inetd systemd php-cli perl ruby tcl erlang-base
+            openbsd-inetd systemd php-cli perl ruby tcl erlang-base libjemalloc2 \
+            libtcmalloc-minimal4
         ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck binutils ;;
     *) echo "usage: tests/deps.sh [build] [demo] [test] [lint]" >&2 && exit 64 ;;

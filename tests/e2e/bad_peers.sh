@@ -14,7 +14,7 @@ make_leaf "$T/ca" "$T/bad/account" "$(spiffe somebody)"
 make_leaf "$T/ca" "$T/bad/domain" "URI:spiffe://elsewhere/ns/app/sa/server"
 make_leaf "$T/ca" "$T/bad/name" "DNS:server.app"
 mesh STRICT ISTIO_MUTUAL
-sed -i 's/^trustDomain.*/&\nhandshake_timeout = 2/' "$T/mesh.ini"
+sed -i 's/^trustDomain.*/&\nhandshake_timeout = 2s/' "$T/mesh.ini"
 hello='20 [0-9a-f]{8}' # what the peer says first arrives in any case
 
 # One attack on the accepting side, then the same on the connecting side.

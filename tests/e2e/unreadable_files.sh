@@ -31,13 +31,13 @@ while IFS='|' read -r name line word; do
     { cat "$T/good.ini" && printf '%b\n' "$line"; } >"$T/mesh.ini"
     refused "$name" "mesh\.ini:$((last + $(printf '%b' "$line" | wc -l))):?.*$word"
 done <<'END'
-unknown-kind|[Polciy app/x]|Polciy
+unknown-kind|[Polciy app/default]|Polciy
 unknown-key|mtls.mod = STRICT|mtls.mod
-unknown-value|[Policy app/x]\nmtls.mode = STRCIT|STRCIT
-no-section-end|[Policy app/x|
-no-equals|[Policy app/x]\nmtls.mode STRICT|
+unknown-value|[Policy other/default]\nmtls.mode = STRCIT|STRCIT
+no-section-end|[Policy app/default|
+no-equals|[Policy other/default]\nmtls.mode STRICT|
 long-name|[Policy app/a-name-that-has-more-than-forty-nine-characters-in-all]|
-mutual-without-key|[DestinationRule app/x]\nhost = x\ntls.mode = MUTUAL|
+mutual-without-key|[DestinationRule app/x]\nhost = x\ntls.privateKey = key.pem\ntls.mode = MUTUAL|clientCertificate
 bad-address|[Service app/x]\naddress = 127.0.0.300|127.0.0.300
 bad-port|[Service app/x]\naddress = 127.9.9.9\nports = 70000|70000
 END
