@@ -154,7 +154,8 @@ static void settle(int fd, struct slot *s, struct conn *c, enum handshake_status
 }
 
 void shake_start(int fd, struct slot *s, struct conn *c) {
-    if (c->shake || c->going_plain || (s->server && s->permissive && !c->sniffed))
+    if (atomic_load(&s->state) != SLOT_SHAKING || c->shake || c->going_plain ||
+        (s->server && s->permissive && !c->sniffed))
         return;
     s->shaker = getpid();
     if (create(fd, s, c))
