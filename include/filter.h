@@ -8,10 +8,10 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-/* The kernel says that fd is readable. False: a blocking managed descriptor whose read would wait. */
+/* The kernel says that fd is readable. False: a read would wait all the same. */
 bool filter_readable(int fd);
 
-/* Registrations of blocking managed descriptors in epoll sets, whose events carry no descriptor. */
+/* Registrations of managed descriptors in epoll sets, whose events carry no descriptor. */
 void filter_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event);
 /* Removes untrue events of a set in place; returns how many are left. */
 int filter_epoll(int epfd, struct epoll_event *events, int n);

@@ -11,52 +11,99 @@
 #include "real.h"
 #include "recv.h"
 
+/* Kept while events of fd may be about something else than plaintext. */
 struct registration {
+    struct registration *next;
     int epfd, fd;
     uint32_t generation;
     struct epoll_event event;
 };
 
+/* Chains by (set, event data), because data is all that an event brings back. All under lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct registration *registrations; /* under lock */
-static size_t count, room;
+static struct registration **buckets;
+static size_t bucket_count, count;
 static _Atomic bool any;
+
+/* Until a connection is established, and on the connecting side until the first data has come (tickets come
+ * before it), the kernel may report handshake messages. */
+static bool may_lie(const struct slot *s) {
+    if (!atomic_load(&s->nonblocking))
+        return true;
+    enum slot_state state = atomic_load(&s->state);
+    return state == SLOT_SHAKING || (state == SLOT_OPEN && !s->server && !s->saw_input);
+}
 
 bool filter_readable(int fd) {
     struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
-    return !s || atomic_load(&s->nonblocking) || recv_true(fd, s);
+    return !s || !may_lie(s) || recv_true(fd, s);
 }
 
 bool filter_epoll_needed(void) {
     return atomic_load_explicit(&any, memory_order_relaxed);
 }
 
-static struct registration *find(int epfd, int fd) {
-    for (size_t i = 0; i < count; i++)
-        if (registrations[i].epfd == epfd && registrations[i].fd == fd)
-            return &registrations[i];
-    return NULL;
+static struct registration **bucket_of(int epfd, uint64_t data) {
+    uint64_t hash = (data ^ (uint64_t)epfd << 32) * 0x9e3779b97f4a7c15u;
+    return &buckets[(hash >> 32) & (bucket_count - 1)];
 }
 
-static struct registration *append(void) {
-    if (count == room) {
-        size_t more = room ? room * 2 : 16;
-        struct registration *bigger = realloc(registrations, more * sizeof *bigger);
-        if (!bigger)
-            return NULL;
-        registrations = bigger;
-        room = more;
-    }
-    return &registrations[count++];
+static bool outdated(const struct registration *r) {
+    struct slot *s = fdtable_slot(r->fd);
+    return !s || atomic_load(&s->generation) != r->generation || !may_lie(s);
 }
 
-/* Entries of connections that have ended are reused, so that the list stays as long as what is alive. */
-static void sweep(void) {
-    for (size_t i = 0; i < count; i++) {
-        struct slot *s = fdtable_slot(registrations[i].fd);
-        if (!s || atomic_load(&s->generation) != registrations[i].generation)
-            registrations[i--] = registrations[--count];
-    }
+static void unlink_registration(struct registration **link) {
+    struct registration *r = *link;
+    *link = r->next;
+    free(r);
+    atomic_store(&any, --count > 0);
+}
+
+/* Doubles the table, leaving behind what is of no use any more. */
+static bool grow(void) {
+    struct registration **old = buckets;
+    size_t n = bucket_count;
+    struct registration **bigger = calloc(n ? n * 2 : 64, sizeof(struct registration *));
+    if (!bigger)
+        return false;
+    buckets = bigger;
+    bucket_count = n ? n * 2 : 64;
+    for (size_t i = 0; i < n; i++)
+        while (old[i]) {
+            struct registration *r = old[i];
+            if (outdated(r)) {
+                unlink_registration(&old[i]);
+                continue;
+            }
+            old[i] = r->next;
+            struct registration **link = bucket_of(r->epfd, r->event.data.u64);
+            r->next = *link;
+            *link = r;
+        }
+    free(old);
+    return true;
+}
+
+static void forget(int epfd, int fd) {
+    for (size_t i = 0; count && i < bucket_count; i++)
+        for (struct registration **link = &buckets[i]; *link;) {
+            if ((*link)->epfd == epfd && (*link)->fd == fd)
+                unlink_registration(link);
+            else
+                link = &(*link)->next;
+        }
+}
+
+static void remember(int epfd, int fd, const struct slot *s, const struct epoll_event *event) {
+    struct registration *r = count < bucket_count || grow() ? malloc(sizeof *r) : NULL;
+    if (!r)
+        return; /* the program sees EAGAIN instead */
+    struct registration **link = bucket_of(epfd, event->data.u64);
+    *r = (struct registration){*link, epfd, fd, atomic_load(&s->generation), *event};
+    *link = r;
+    count++;
+    atomic_store(&any, true);
 }
 
 static void remember_set(struct conn *c, int epfd) {
@@ -72,37 +119,33 @@ void filter_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event)
     struct conn *c = s ? conn_of(s) : NULL;
     if (c && op == EPOLL_CTL_ADD)
         remember_set(c, epfd);
-    if (!s || (!atomic_load(&s->nonblocking) && op != EPOLL_CTL_DEL && event)) {
-        if (!s)
-            return;
-        pthread_mutex_lock(&lock);
-        if (count == room)
-            sweep();
-        struct registration *r = find(epfd, fd);
-        if (!r)
-            r = append();
-        if (r)
-            *r = (struct registration){epfd, fd, atomic_load(&s->generation), *event};
-        atomic_store(&any, true);
-        pthread_mutex_unlock(&lock);
-    } else if (filter_epoll_needed()) {
-        pthread_mutex_lock(&lock);
-        struct registration *r = find(epfd, fd);
-        if (r)
-            *r = registrations[--count];
-        pthread_mutex_unlock(&lock);
-    }
+    bool watch = s && event && op != EPOLL_CTL_DEL && may_lie(s);
+    if (!watch && !filter_epoll_needed())
+        return;
+    pthread_mutex_lock(&lock);
+    if (op != EPOLL_CTL_ADD)
+        forget(epfd, fd);
+    if (watch)
+        remember(epfd, fd, s, event);
+    pthread_mutex_unlock(&lock);
 }
 
 /* Finds the descriptor behind an event; several may carry the same data, then the event stays. */
 static bool match(int epfd, const struct epoll_event *e, struct registration *out) {
     int hits = 0;
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < count; i++)
-        if (registrations[i].epfd == epfd && registrations[i].event.data.u64 == e->data.u64) {
-            *out = registrations[i];
+    for (struct registration **link = count ? bucket_of(epfd, e->data.u64) : NULL; link && *link;) {
+        struct registration *r = *link;
+        if (outdated(r)) {
+            unlink_registration(link);
+            continue;
+        }
+        if (r->epfd == epfd && r->event.data.u64 == e->data.u64) {
+            *out = *r;
             hits++;
         }
+        link = &r->next;
+    }
     pthread_mutex_unlock(&lock);
     return hits == 1;
 }
