@@ -86,10 +86,19 @@ static void say_stranger(struct explaining *e, const struct policy_accept *a, co
         say(e, "its targets do not name '%s'%s", t->name, a->target_port_count ? " on this port" : "");
 }
 
+/* The rule of the same scope that stands first in the file and therefore counts. */
+static const struct policy_accept *first_of_scope(const struct explaining *e, const struct policy_accept *a,
+                                                  const struct policy_accepted *d) {
+    int scope = scope_of(e->p, a);
+    if (a->o.kind == KIND_PEER_AUTHENTICATION)
+        return scope == 0 ? d->mesh : scope == 1 ? d->ns : d->workload;
+    return d->winner && scope_of(e->p, d->winner) == scope ? d->winner : NULL;
+}
+
 static void explain_accept(struct explaining *e, const struct policy_accept *a, const struct policy_target *t,
                            const struct policy_accepted *d) {
     bool peer = a->o.kind == KIND_PEER_AUTHENTICATION;
-    bool merged = a == d->mesh || a == d->ns || a == d->workload;
+    const struct policy_accept *first = first_of_scope(e, a, d);
     if (a == d->winner)
         say_winner(e, a, d, t);
     else if (a->ignored)
@@ -99,12 +108,12 @@ static void explain_accept(struct explaining *e, const struct policy_accept *a, 
         say_stranger(e, a, t);
     else if (!peer && d->peer)
         say(e, "PeerAuthentication names this workload, and the newer API wins");
-    else if (merged && a->mode == MTLS_UNSET)
+    else if (first && first != a)
+        say_loser(e, "comes later in the file than", &first->o);
+    else if (peer && a->mode == MTLS_UNSET)
         say(e, "says UNSET, so what is broader counts");
-    else if (d->winner && scope_of(e->p, a) < scope_of(e->p, d->winner))
-        say_loser(e, "less specific than", &d->winner->o);
     else if (d->winner)
-        say_loser(e, "comes later in the file than", &d->winner->o);
+        say_loser(e, "less specific than", &d->winner->o);
     else
         say(e, "does not decide");
     if (a == d->principals)
