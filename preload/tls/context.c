@@ -1,7 +1,7 @@
 /* context.c - makes SSL_CTX, keeps the few that are in use, and replaces one when its files have changed and
  * the new ones fit together. Never runs a handshake. */
 #include "context.h"
-#include "libctx.h"
+#include "slimctx.h"
 #include "session.h"
 #include "state.h"
 #include "ticket.h"
@@ -50,8 +50,8 @@ static void after_fork(void) {
 }
 
 static void start(void) {
-    /* libssl would read openssl.cnf on its own otherwise; libctx.h has seen to libcrypto. */
-    if (engine_libctx())
+    /* libssl would read openssl.cnf on its own otherwise; libctx.c has seen to libcrypto. */
+    if (slimctx())
         (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
     (void)pthread_atfork(before_fork, after_fork, after_fork);
 }
@@ -160,7 +160,7 @@ static bool set_credentials(SSL_CTX *ctx, const struct credentials *c) {
 }
 
 static bool make_label(const struct handshake_config *cfg, struct context *c) {
-    EVP_MD *sha256 = EVP_MD_fetch(engine_libctx(), "SHA256", NULL);
+    EVP_MD *sha256 = EVP_MD_fetch(slimctx(), "SHA256", NULL);
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     const char *domain = cfg->trust_domain ? cfg->trust_domain : "";
     const uint8_t spiffe = cfg->spiffe;
@@ -185,7 +185,7 @@ static struct context *make(const struct handshake_config *cfg, const struct cre
         free(c);
         return NULL;
     }
-    c->ssl = SSL_CTX_new_ex(engine_libctx(), NULL, cfg->server ? TLS_server_method() : TLS_client_method());
+    c->ssl = SSL_CTX_new_ex(slimctx(), NULL, cfg->server ? TLS_server_method() : TLS_client_method());
     if (c->ssl && make_label(cfg, c) && set_protocol(c->ssl) && set_role(c->ssl, cfg, c->label) &&
         set_credentials(c->ssl, &c->cred))
         return c;
@@ -310,7 +310,7 @@ struct context *context_get(const struct handshake_config *cfg, char *error) {
     char key[4 * PATH_MAX];
     int len = make_key(cfg, key, sizeof key);
     (void)pthread_once(&once, start);
-    if (len < 0 || !engine_libctx()) {
+    if (len < 0 || !slimctx()) {
         fail(error,
              len < 0 ? "the names of the certificate files are too long" : "OpenSSL cannot be initialised");
         return NULL;

@@ -1,7 +1,7 @@
 /* credentials.c - loads credentials from files and proves that they fit together before anyone sees them.
  * Keeps no state; opens files only during credentials_load (system roots: also later, by OpenSSL). */
 #include "credentials.h"
-#include "libctx.h"
+#include "slimctx.h"
 #include "peer.h"
 
 #include <errno.h>
@@ -55,7 +55,7 @@ static BIO *read_file(const char *path, char *error) {
 }
 
 static X509 *next_cert(BIO *in) {
-    X509 *cert = X509_new_ex(engine_libctx(), NULL);
+    X509 *cert = X509_new_ex(slimctx(), NULL);
     if (cert && PEM_read_bio_X509(in, &cert, NULL, "")) /* frees and clears cert on failure */
         return cert;
     X509_free(cert);
@@ -104,7 +104,7 @@ static int load_own(const char *chain, const char *key, struct credentials *c, c
     in = read_file(key, error);
     if (!in)
         return -1;
-    c->key = PEM_read_bio_PrivateKey_ex(in, NULL, NULL, "", engine_libctx(), NULL);
+    c->key = PEM_read_bio_PrivateKey_ex(in, NULL, NULL, "", slimctx(), NULL);
     char *bytes = NULL;
     long len = BIO_get_mem_data(in, &bytes);
     OPENSSL_cleanse(bytes, len > 0 ? (size_t)len : 0);
@@ -127,7 +127,7 @@ static int load_own(const char *chain, const char *key, struct credentials *c, c
 static int hash_files(BIO *a, BIO *b, uint8_t out[32]) {
     char *bytes[2] = {NULL, NULL};
     long len[2] = {BIO_get_mem_data(a, &bytes[0]), b ? BIO_get_mem_data(b, &bytes[1]) : 0};
-    EVP_MD *md = EVP_MD_fetch(engine_libctx(), "SHA256", NULL);
+    EVP_MD *md = EVP_MD_fetch(slimctx(), "SHA256", NULL);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     bool ok = md && ctx && EVP_DigestInit_ex2(ctx, md, NULL) &&
               EVP_DigestUpdate(ctx, &len[0], sizeof len[0]) &&
@@ -208,17 +208,17 @@ static int system_roots(struct credentials *c) {
     static const char DIRECTORY[] = "/etc/ssl/certs";
     static const char BUNDLE[] = "/etc/pki/tls/certs/ca-bundle.crt";
     memset(c->trust_digest, 0x5a, sizeof c->trust_digest);
-    (void)X509_STORE_set_default_paths_ex(c->roots, engine_libctx(), NULL);
+    (void)X509_STORE_set_default_paths_ex(c->roots, slimctx(), NULL);
     (void)X509_STORE_load_path(c->roots, DIRECTORY);
     struct stat st;
     if (stat(DIRECTORY, &st) != 0 && stat(BUNDLE, &st) == 0)
-        (void)X509_STORE_load_file_ex(c->roots, BUNDLE, engine_libctx(), NULL);
+        (void)X509_STORE_load_file_ex(c->roots, BUNDLE, slimctx(), NULL);
     ERR_clear_error();
     return 0;
 }
 
 static int check_own(const struct credentials_files *files, const struct credentials *c, char *error) {
-    X509_STORE_CTX *ctx = X509_STORE_CTX_new_ex(engine_libctx(), NULL);
+    X509_STORE_CTX *ctx = X509_STORE_CTX_new_ex(slimctx(), NULL);
     int rc = 0;
     if (!ctx || !X509_STORE_CTX_init(ctx, c->roots, c->leaf, c->chain))
         rc = fail(error, "out of memory");

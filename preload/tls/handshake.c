@@ -1,7 +1,6 @@
 /* handshake.c - one handshake over memory BIOs, fed with whole records. The only file here that moves an SSL
  * object; touches no descriptor. */
 #include "engine.h"
-#include "libctx.h"
 #include "secrets.h"
 #include "session.h"
 #include "verdict.h"

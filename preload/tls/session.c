@@ -2,7 +2,7 @@
  * leaves it when it is offered: a ticket that is used twice lets an observer link connections (RFC 8446 C.4).
  */
 #include "session.h"
-#include "libctx.h"
+#include "slimctx.h"
 #include "verify.h"
 
 #include <pthread.h>
@@ -53,7 +53,7 @@ static bool add_string(EVP_MD_CTX *md, const char *s) {
 
 bool session_key(struct handshake *h, const struct handshake_config *cfg) {
     (void)pthread_once(&once, start);
-    EVP_MD *sha256 = EVP_MD_fetch(engine_libctx(), "SHA256", NULL);
+    EVP_MD *sha256 = EVP_MD_fetch(slimctx(), "SHA256", NULL);
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     const struct credentials *c = &h->context->cred;
     const uint8_t flags[2] = {h->policy.spiffe, h->policy.insecure};

@@ -1,7 +1,7 @@
 /* ticket.c - ticket keys and what is looked at before a ticket is accepted. The secret never leaves this
  * file. */
 #include "ticket.h"
-#include "libctx.h"
+#include "slimctx.h"
 #include "state.h"
 #include "verify.h"
 
@@ -42,16 +42,16 @@ static void after_fork(void) {
 }
 
 static void start(void) {
-    aes = EVP_CIPHER_fetch(engine_libctx(), "AES-256-CBC", NULL);
-    ring.ready = RAND_bytes_ex(engine_libctx(), ring.secret[0], 32, 0) == 1 &&
-                 RAND_bytes_ex(engine_libctx(), ring.secret[1], 32, 0) == 1;
+    aes = EVP_CIPHER_fetch(slimctx(), "AES-256-CBC", NULL);
+    ring.ready = RAND_bytes_ex(slimctx(), ring.secret[0], 32, 0) == 1 &&
+                 RAND_bytes_ex(slimctx(), ring.secret[1], 32, 0) == 1;
     ring.period = (uint64_t)time(NULL) / TICKET_PERIOD;
     (void)pthread_atfork(before_fork, after_fork, after_fork);
 }
 
 static bool mac(const uint8_t key[32], const void *data, size_t len, uint8_t out[32]) {
     size_t n = 0;
-    return EVP_Q_mac(engine_libctx(), "HMAC", NULL, "SHA256", NULL, key, 32, data, len, out, 32, &n) != NULL;
+    return EVP_Q_mac(slimctx(), "HMAC", NULL, "SHA256", NULL, key, 32, data, len, out, 32, &n) != NULL;
 }
 
 /* A clock that was set back uses the newest secret: hashing has no way back. */
@@ -99,7 +99,7 @@ static bool set_mac(EVP_MAC_CTX *ctx, struct keys *k) {
 static int seal(const struct handshake *h, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *cipher,
                 EVP_MAC_CTX *hmac) {
     struct keys k;
-    bool ok = derive(h, 0, &k) && RAND_bytes_ex(engine_libctx(), iv, 16, 0) == 1 &&
+    bool ok = derive(h, 0, &k) && RAND_bytes_ex(slimctx(), iv, 16, 0) == 1 &&
               EVP_EncryptInit_ex2(cipher, aes, k.cipher, iv, NULL) && set_mac(hmac, &k);
     memcpy(name, k.name, 16);
     OPENSSL_cleanse(&k, sizeof k);

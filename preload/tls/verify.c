@@ -1,7 +1,7 @@
 /* verify.c - verification of the peer's chain and identity, and its repetition at resumption. The only
  * state is a bounded table of chains that X509_verify_cert accepted; identities are compared every time. */
 #include "verify.h"
-#include "libctx.h"
+#include "slimctx.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ static void after_fork(void) {
 }
 
 static void known_init(void) {
-    sha256 = EVP_MD_fetch(engine_libctx(), "SHA256", NULL);
+    sha256 = EVP_MD_fetch(slimctx(), "SHA256", NULL);
     (void)pthread_atfork(before_fork, after_fork, after_fork);
 }
 
