@@ -52,19 +52,25 @@ allow_services() {
     made_policy=
 }
 
-# The units of the packages that were just installed must not come up at the next boot either.
-disable_services() {
-    command -v systemctl >/dev/null || return 0
-    for package; do
-        dpkg-query -L "$package" 2>/dev/null |
-            sed -n 's|^.*/systemd/system/\([^/@]*\.\(service\|socket\)\)$|\1|p'
-    done | sort -u | while read -r unit; do
-        as_root systemctl --quiet disable "$unit" >/dev/null 2>&1 || true
+all_installed() {
+    dpkg-query -W -f '${db:Status-Abbrev} ${binary:Package}\n' | sed -n 's/^ii *//p' | sort
+}
+
+# What came in must not come up at the next boot either, under either kind of init.
+disable_services() { # PACKAGE…
+    dpkg-query -L "$@" | sort -u | while read -r file; do
+        case $file in
+        */systemd/system/*@.*) ;;
+        */systemd/system/*.service | */systemd/system/*.socket)
+            as_root deb-systemd-helper disable "${file##*/}" >/dev/null 2>&1 || true
+            ;;
+        /etc/init.d/*) as_root update-rc.d "${file##*/}" disable >/dev/null 2>&1 || true ;;
+        esac
     done
 }
 
 main() {
-    local wanted packages
+    local wanted packages before
     [ $# -gt 0 ] || set -- build demo test lint
     wanted=$(for group; do packages_of "$group"; done)
     # The lists are words on purpose.
@@ -79,9 +85,10 @@ main() {
         -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold -o APT::Install-Recommends=false'
     # shellcheck disable=SC2086
     as_root $apt update >/dev/null
+    before=$(all_installed)
     # shellcheck disable=SC2086
     as_root $apt install $packages
-    # shellcheck disable=SC2086
-    disable_services $packages
+    # shellcheck disable=SC2046
+    disable_services $(comm -13 <(printf '%s\n' "$before") <(all_installed))
 }
 main "$@"
