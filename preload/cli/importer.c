@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* What a table's line may hold (mtlswrap.ini(5)). */
-enum { SECTION_MAX = 49, KEY_MAX = 49, LINE_MAX_LEN = 199 };
+enum { SECTION_MAX = 49, KEY_MAX = 49, LINE_MAX_LEN = 199, QUOTED_MAX = 90 };
 
 yaml_node_t *importer_item(const struct importer *im, const yaml_node_t *list, size_t i) {
     if (!list || list->type != YAML_SEQUENCE_NODE)
@@ -66,10 +66,11 @@ static size_t line_of(const yaml_node_t *n) {
     return n ? n->start_mark.line + 1 : 1;
 }
 
-/* Text from the document on a line of its own must stay on it. */
+/* Text from a document within a line of ours must neither leave it nor make it longer than a table's line
+ * may be. */
 static void put_safely(FILE *out, const char *s) {
-    for (; *s; s++)
-        fputc(iscntrl((unsigned char)*s) ? ' ' : *s, out);
+    for (int i = 0; s[i] && i < QUOTED_MAX; i++)
+        fputc(s[i] < ' ' || s[i] > '~' ? '?' : s[i], out);
 }
 
 void importer_lose(struct importer *im, const yaml_node_t *node, const char *field, const char *because) {
@@ -106,7 +107,8 @@ void importer_only(struct importer *im, const yaml_node_t *map, const char *path
  * semicolon behind a blank for a comment. */
 static bool fits_line(const char *key, const char *value) {
     if (strlen(key) > KEY_MAX || strlen(key) + strlen(value) + 3 > LINE_MAX_LEN || !*value ||
-        isblank((unsigned char)*value) || isblank((unsigned char)value[strlen(value) - 1]) || *value == ';')
+        strstr(value, "\xEF\xBB\xBF") || isblank((unsigned char)*value) ||
+        isblank((unsigned char)value[strlen(value) - 1]) || *value == ';')
         return false;
     for (const char *p = value; *p; p++)
         if (iscntrl((unsigned char)*p) || (*p == ';' && p > value && isblank((unsigned char)p[-1])))
@@ -159,7 +161,9 @@ bool importer_section(struct importer *im, const char *kind, const yaml_node_t *
                       *ns_node = importer_get(im, metadata, "namespace");
     const char *name = importer_text(name_node), *ns = importer_text(ns_node);
     char full[512];
-    fprintf(im->out, "\n; %s:%zu\n", im->file, line_of(document));
+    fputs("\n; ", im->out);
+    put_safely(im->out, im->file);
+    fprintf(im->out, ":%zu\n", line_of(document));
     if (!importer_is_name(name, true) || strlen(name) + strlen(suffix) > 253) {
         importer_lose(im, name_node ? name_node : document, kind, "metadata.name is missing or no name");
         return false;

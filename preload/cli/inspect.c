@@ -13,7 +13,7 @@
 
 #include "elfread.h"
 #include "filemap.h"
-#include "imports.h"
+#include "linkage.h"
 #include "paths.h"
 
 enum { SCRIPT_DEPTH = 5, SHEBANG_MAX = 256 }; /* the kernel's own limits (fs/exec.c, binfmt_script) */
@@ -93,24 +93,24 @@ static void check_loader(struct inspect *in, const char *path, const struct elfr
 }
 
 static void judge_imports(struct inspect *in, const char *path) {
-    struct imports im;
-    imports_collect(&im, path);
+    struct linkage im;
+    linkage_collect(&im, path);
     char(*by)[128] = im.by;
-    if (by[IMPORTS_MISSING][0])
-        note(in, false, "%s is not found; the program may not start", by[IMPORTS_MISSING]);
-    if (by[IMPORTS_URING][0])
+    if (by[LINKAGE_MISSING][0])
+        note(in, false, "%s is not found; the program may not start", by[LINKAGE_MISSING]);
+    if (by[LINKAGE_URING][0])
         note(in, true, "%s uses io_uring; sockets that are driven through it are not protected",
-             by[IMPORTS_URING]);
-    if (by[IMPORTS_GO][0])
-        note(in, true, "%s is Go code; its own system calls are not protected", by[IMPORTS_GO]);
-    if (by[IMPORTS_SYSCALL][0])
+             by[LINKAGE_URING]);
+    if (by[LINKAGE_GO][0])
+        note(in, true, "%s is Go code; its own system calls are not protected", by[LINKAGE_GO]);
+    if (by[LINKAGE_SYSCALL][0])
         note(in, false, "%s imports syscall(2); the numbers of hooked calls are handled",
-             by[IMPORTS_SYSCALL]);
-    if (by[IMPORTS_SOCKET][0])
+             by[LINKAGE_SYSCALL]);
+    if (by[LINKAGE_SOCKET][0])
         return;
-    if (by[IMPORTS_DLOPEN][0])
+    if (by[LINKAGE_DLOPEN][0])
         note(in, false, "no socket call is imported; plugins that it loads may have some");
-    else if (by[IMPORTS_EXEC][0])
+    else if (by[LINKAGE_EXEC][0])
         note(in, false, "no socket call is imported; programs that it starts are wrapped as well");
     else
         refuse(in, INSPECT_NOTHING, "%s imports no socket call; there is nothing to wrap", path);

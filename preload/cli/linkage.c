@@ -1,5 +1,5 @@
-/* imports.c - walks a program's DT_NEEDED tree and sorts what its members import. Reads files only. */
-#include "imports.h"
+/* linkage.c - walks a program's DT_NEEDED tree and sorts what its members import. Reads files only. */
+#include "linkage.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -22,18 +22,18 @@ struct tree {
 
 static const struct {
     const char *name;
-    enum imports_kind kind;
+    enum linkage_kind kind;
 } words[] = {
-    {"socket", IMPORTS_SOCKET},     {"connect", IMPORTS_SOCKET},     {"accept", IMPORTS_SOCKET},
-    {"accept4", IMPORTS_SOCKET},    {"bind", IMPORTS_SOCKET},        {"listen", IMPORTS_SOCKET},
-    {"recv", IMPORTS_SOCKET},       {"send", IMPORTS_SOCKET},        {"recvfrom", IMPORTS_SOCKET},
-    {"sendto", IMPORTS_SOCKET},     {"recvmsg", IMPORTS_SOCKET},     {"sendmsg", IMPORTS_SOCKET},
-    {"shutdown", IMPORTS_SOCKET},   {"getpeername", IMPORTS_SOCKET}, {"__recv_chk", IMPORTS_SOCKET},
-    {"execv", IMPORTS_EXEC},        {"execve", IMPORTS_EXEC},        {"execvp", IMPORTS_EXEC},
-    {"execvpe", IMPORTS_EXEC},      {"execl", IMPORTS_EXEC},         {"execlp", IMPORTS_EXEC},
-    {"execle", IMPORTS_EXEC},       {"fexecve", IMPORTS_EXEC},       {"posix_spawn", IMPORTS_EXEC},
-    {"posix_spawnp", IMPORTS_EXEC}, {"system", IMPORTS_EXEC},        {"popen", IMPORTS_EXEC},
-    {"dlopen", IMPORTS_DLOPEN},     {"dlmopen", IMPORTS_DLOPEN},     {"syscall", IMPORTS_SYSCALL},
+    {"socket", LINKAGE_SOCKET},     {"connect", LINKAGE_SOCKET},     {"accept", LINKAGE_SOCKET},
+    {"accept4", LINKAGE_SOCKET},    {"bind", LINKAGE_SOCKET},        {"listen", LINKAGE_SOCKET},
+    {"recv", LINKAGE_SOCKET},       {"send", LINKAGE_SOCKET},        {"recvfrom", LINKAGE_SOCKET},
+    {"sendto", LINKAGE_SOCKET},     {"recvmsg", LINKAGE_SOCKET},     {"sendmsg", LINKAGE_SOCKET},
+    {"shutdown", LINKAGE_SOCKET},   {"getpeername", LINKAGE_SOCKET}, {"__recv_chk", LINKAGE_SOCKET},
+    {"execv", LINKAGE_EXEC},        {"execve", LINKAGE_EXEC},        {"execvp", LINKAGE_EXEC},
+    {"execvpe", LINKAGE_EXEC},      {"execl", LINKAGE_EXEC},         {"execlp", LINKAGE_EXEC},
+    {"execle", LINKAGE_EXEC},       {"fexecve", LINKAGE_EXEC},       {"posix_spawn", LINKAGE_EXEC},
+    {"posix_spawnp", LINKAGE_EXEC}, {"system", LINKAGE_EXEC},        {"popen", LINKAGE_EXEC},
+    {"dlopen", LINKAGE_DLOPEN},     {"dlmopen", LINKAGE_DLOPEN},     {"syscall", LINKAGE_SYSCALL},
 };
 
 /* glibc's own parts: what they do inside, no hook sees, and none of it is the program's traffic. */
@@ -46,25 +46,25 @@ static bool is_libc(const char *soname) {
     return false;
 }
 
-static void mark(struct imports *out, enum imports_kind kind, const char *file) {
+static void mark(struct linkage *out, enum linkage_kind kind, const char *file) {
     const char *slash = strrchr(file, '/');
     if (!out->by[kind][0])
         snprintf(out->by[kind], sizeof out->by[kind], "%s", slash ? slash + 1 : file);
 }
 
-static void sort_imports(struct imports *out, const struct elfread *e, const char *path) {
+static void sort_imports(struct linkage *out, const struct elfread *e, const char *path) {
     for (size_t i = 0; i < e->sym_len; i++) {
         const char *name = elfread_import(e, i);
         if (!name)
             continue;
         if (strncmp(name, "io_uring_", 9) == 0)
-            mark(out, IMPORTS_URING, path);
+            mark(out, LINKAGE_URING, path);
         for (size_t w = 0; w < sizeof words / sizeof *words; w++)
             if (strcmp(words[w].name, name) == 0)
                 mark(out, words[w].kind, path);
     }
     if (e->is_go)
-        mark(out, IMPORTS_GO, path);
+        mark(out, LINKAGE_GO, path);
 }
 
 static bool known(const struct tree *t, const char *soname) {
@@ -74,13 +74,13 @@ static bool known(const struct tree *t, const char *soname) {
     return false;
 }
 
-static void add_needed(struct tree *t, struct imports *out, const struct elfread *e, const char *path) {
+static void add_needed(struct tree *t, struct linkage *out, const struct elfread *e, const char *path) {
     const char *soname;
     for (size_t n = 0; n < TREE_MAX && (soname = elfread_string(e, DT_NEEDED, n)); n++) {
         if (is_libc(soname) || known(t, soname) || t->count == TREE_MAX || strlen(soname) >= NAME_MAX_LEN)
             continue;
         if (!sonames_find(soname, e, path, t->node[t->count].path)) {
-            mark(out, IMPORTS_MISSING, soname);
+            mark(out, LINKAGE_MISSING, soname);
             continue;
         }
         memcpy(t->node[t->count].name, soname, strlen(soname) + 1);
@@ -88,8 +88,8 @@ static void add_needed(struct tree *t, struct imports *out, const struct elfread
     }
 }
 
-void imports_collect(struct imports *out, const char *path) {
-    *out = (struct imports){0};
+void linkage_collect(struct linkage *out, const char *path) {
+    *out = (struct linkage){0};
     struct tree *t = calloc(1, sizeof *t);
     if (!t)
         return;
