@@ -45,8 +45,8 @@ YAML
 try "$M" import "$T/policy.yaml" "$T/service.yaml"
 equal status 0 "$S"
 cp "$T/out" "$T/mesh.ini"
-has "$T/mesh.ini" '^; line 14: not carried over: spec.subsets'
-has "$T/err" 'policy.yaml:14: warning: not carried over: spec.subsets'
+has "$T/mesh.ini" '^; line 15: not carried over: spec.subsets'
+has "$T/err" 'policy.yaml:15: warning: not carried over: spec.subsets'
 try "$M" check "$T/mesh.ini"
 equal 'status of check' 0 "$S"
 try "$M" explain --config "$T/mesh.ini" --as bookinfo/productpage ratings:9080
