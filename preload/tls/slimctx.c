@@ -104,6 +104,10 @@ static int init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const O
     return 1;
 }
 
+static bool furnish(OSSL_LIB_CTX *ctx) {
+    return OSSL_PROVIDER_add_builtin(ctx, "mtlswrap", init) && OSSL_PROVIDER_load(ctx, "mtlswrap");
+}
+
 static void create(void) {
     OSSL_LIB_CTX *base = engine_libctx();
     whole = base ? OSSL_PROVIDER_load(base, "default") : NULL;
@@ -111,10 +115,14 @@ static void create(void) {
     for (size_t i = 0; ok && i < CHOICES; i++)
         ok = choose(&choices[i]);
     OSSL_LIB_CTX *made = ok ? OSSL_LIB_CTX_new() : NULL;
-    if (made && OSSL_PROVIDER_add_builtin(made, "mtlswrap", init) && OSSL_PROVIDER_load(made, "mtlswrap"))
+    if (made && furnish(made))
         slim = made;
     else
         OSSL_LIB_CTX_free(made);
+    /* libssl decodes the certificate in a session ticket with the default context, twice per resumption. That
+     * one is ours alone too (static and hidden), and would fetch all of the default provider by itself. */
+    if (slim)
+        (void)furnish(NULL);
     ERR_clear_error();
 }
 
