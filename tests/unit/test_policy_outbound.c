@@ -350,6 +350,14 @@ Test(policy_outbound, answers_stay) {
     policy_free(p);
 }
 
+Test(policy_outbound, one_name_many_ports) {
+    struct policy *p = test_table("[DestinationRule a]\nhost = *.b\ntls.mode = ISTIO_MUTUAL\n");
+    cr_expect_str_eq(test_out(p, NULL, "192.0.2.1:80", "a.b").sni, "outbound_.80_._.a.b");
+    cr_expect_str_eq(test_out(p, NULL, "192.0.2.1:65535", "a.b").sni, "outbound_.65535_._.a.b");
+    cr_expect_str_eq(test_out(p, NULL, "192.0.2.1:80", "a.b").sni, "outbound_.80_._.a.b");
+    policy_free(p);
+}
+
 /* Names beyond any limit, unknown families: no match, no harm. */
 Test(policy_outbound, strange_questions) {
     char longest[600];
