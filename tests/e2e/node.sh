@@ -8,6 +8,13 @@ make_ca "$T/own"
 make_leaf "$T/own" "$T/own/leaf" "IP:$IP"
 
 scenario() {
+    # On a PERMISSIVE port a ClientHello would be answered: the table says that node's own is not meant for us.
+    [ "$WAY" != permissive ] || mesh PERMISSIVE ISTIO_MUTUAL - <<-END
+		[Policy app/server]
+		targets = server
+		mtls.mode = PERMISSIVE
+		tls.tlsInTls = skip
+	END
     serve node node "$PROGS/node_server.js" "$IP" 8000 8443 "$T/own/leaf/key.pem" "$T/own/leaf/cert-chain.pem"
     wait_listen node 8000
     wait_listen node 8443
