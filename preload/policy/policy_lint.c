@@ -117,10 +117,30 @@ static void lint_dest_mode(const struct linting *l, const struct policy_dest *d)
                  d->o.section);
 }
 
+/* A broad rule outside the root namespace reaches less than it seems to. */
+static void lint_reach(const struct linting *l, const struct policy_dest *d) {
+    const struct policy *p = l->p;
+    char own[2 * POLICY_NAME_MAX];
+    snprintf(own, sizeof own, ".%s.svc.%s", d->o.ns, p->mesh.cluster_domain);
+    size_t n = strlen(d->host), len = strlen(own);
+    if (d->form == HOST_NAME || strcmp(d->o.ns, p->mesh.root_namespace) == 0 ||
+        (n >= len && strcmp(d->host + n - len, own) == 0))
+        return;
+    for (const struct policy_object *o = p->first[KIND_WORKLOAD]; o; o = o->next)
+        if (strcmp(o->ns, d->o.ns) != 0 && !((const struct policy_workload *)o)->outside) {
+            warn(l, d->o.line,
+                 "[%s] is not seen by clients in namespace '%s'; put it into the root namespace '%s' to "
+                 "speak for all",
+                 d->o.section, o->ns, p->mesh.root_namespace);
+            return;
+        }
+}
+
 static void lint_dest(const struct linting *l, const struct policy_dest *d) {
     const struct policy *p = l->p;
     bool services = p->count[KIND_SERVICE] > 0;
     lint_dest_mode(l, d);
+    lint_reach(l, d);
     if (services && d->form != HOST_ADDRESS && in_domain(p, d->host) && !host_lives(p, d))
         warn(l, d->o.line, "[%s] can never match: no service goes by %s", d->o.section, d->host);
     const char *dot = strchr(d->host, '.');
@@ -165,6 +185,14 @@ static struct policy_outbound towards(const struct policy *p, const struct polic
     return out;
 }
 
+/* Nothing of ours runs in front of it, whatever the accepting rules say. */
+static bool outside_mesh(const struct policy_service *s) {
+    for (size_t i = 0; i < s->workload_count; i++)
+        if (!s->workloads[i]->outside)
+            return false;
+    return s->workload_count > 0;
+}
+
 /* The server on one port against the rule that clients of one namespace would follow. */
 static void lint_pair(const struct linting *l, const struct policy_service *s, const char *ns, uint16_t port,
                       bool *ruled) {
@@ -172,11 +200,17 @@ static void lint_pair(const struct linting *l, const struct policy_service *s, c
     struct policy_accepted d = accepted_by(l->p, s, policy_service_target(s, port));
     struct policy_outbound out = towards(l->p, s, ns, port, &m);
     *ruled |= m.dest != NULL || d.winner != NULL;
-    if (!m.dest || !d.winner)
+    bool encrypts = out.mode == TLS_ISTIO_MUTUAL || out.mode == TLS_MUTUAL;
+    if (m.dest && outside_mesh(s) && encrypts)
+        warn(l, m.dest->o.line,
+             "clients in namespace '%s' cannot talk to [%s] on port %u: [%s] sends TLS, but its workload is "
+             "outside "
+             "the mesh",
+             ns, s->o.section, port, m.dest->o.section);
+    if (!m.dest || !d.winner || outside_mesh(s))
         return;
     bool strict = d.mode == MTLS_STRICT && out.mode == TLS_DISABLE;
-    bool plain = d.mode == MTLS_DISABLE && (out.mode == TLS_ISTIO_MUTUAL || out.mode == TLS_MUTUAL);
-    if (strict || plain)
+    if (strict || (d.mode == MTLS_DISABLE && encrypts))
         warn(l, m.dest->o.line,
              "clients in namespace '%s' cannot talk to [%s] on port %u: [%s] sends %s, [%s] on line %d "
              "accepts only %s",

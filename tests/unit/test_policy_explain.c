@@ -188,6 +188,14 @@ static const struct {
      "18 warning: [DestinationRule q/w] can never match: nothing lives in namespace 'q', and it is not the "
      "root "
      "('istio-system')\n"},
+    /* a broad rule that not everybody sees */
+    {"[DestinationRule x]\nhost = *.local\ntls.mode = SIMPLE\n[DestinationRule y]\nhost = "
+     "*.default.svc.cluster.local\n"
+     "[DestinationRule istio-system/z]\nhost = 127.0.0.0/8\n[Workload t/w]\n[Workload v]\n",
+     "1 warning: [DestinationRule x] is not seen by clients in namespace 't'; put it into the root namespace "
+     "'istio-system' to speak for all\n"},
+    {"[DestinationRule x]\nhost = *.local\ntls.mode = SIMPLE\n[Workload v]\n[Workload t/w]\nmesh = false\n",
+     ""},
     /* they cannot talk */
     {"[MeshPolicy default]\nmtls.mode = STRICT\n[Service t/a]\naddress = 127.1.0.1\nports = 80, "
      "90\nserviceAccount = a\n"
@@ -203,6 +211,13 @@ static const struct {
      "7 warning: clients in namespace 't' cannot talk to [Service t/a] on port 80: [DestinationRule t/x] "
      "sends TLS, "
      "[MeshPolicy default] on line 1 accepts only plaintext\n"},
+    {"[MeshPolicy default]\nmtls.mode = STRICT\n[Service t/a]\naddress = 127.1.0.1\nports = 80, "
+     "81\nserviceAccount = a\n"
+     "[Workload t/a]\nmesh = false\n[DestinationRule t/x]\nhost = a\ntls.mode = ISTIO_MUTUAL\n"
+     "portLevelSettings.81.tls.mode = DISABLE\n",
+     "9 warning: clients in namespace 't' cannot talk to [Service t/a] on port 80: [DestinationRule t/x] "
+     "sends TLS, "
+     "but its workload is outside the mesh\n"},
     {"[MeshPolicy default]\nmtls.mode = STRICT\n[Workload t/w]\nservices = a\n",
      "3 warning: [Workload t/w] backs service 'a', but there is no [Service t/a]\n"},
 };
