@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "handshake.h"
 #include "policy.h"
@@ -92,6 +93,9 @@ void conn_fail(int fd, struct slot *s, int error, const char *why);
 /* What a call on a dead connection returns: the error once, then end of file (0) or EPIPE. */
 ssize_t conn_dead_read(struct slot *s);
 ssize_t conn_dead_write(struct slot *s, int flags);
+
+/* The length of a vector, as the kernel checks it. False: errno EINVAL. */
+bool stream_total(const struct iovec *iov, int count, size_t *total);
 
 /* A call must be repeated on the real descriptor: the connection turned out to be plaintext. */
 enum { CONN_PLAIN = -2 };

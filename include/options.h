@@ -11,6 +11,9 @@
  * rx_lock is held. */
 void options_lowat(int fd, struct slot *s, uint32_t missing);
 
+/* The program's own SO_RCVLOWAT, before the first change of ours. */
+void options_learn(int fd, struct slot *s);
+
 /* getsockopt and setsockopt of a managed descriptor; results as there. */
 int options_get(int fd, struct slot *s, int level, int name, void *value, socklen_t *len);
 int options_set(int fd, struct slot *s, int level, int name, const void *value, socklen_t len);

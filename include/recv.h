@@ -18,7 +18,8 @@ ssize_t recv_available(int fd, struct slot *s);
  * read would now give data, end of file or an error. */
 bool recv_true(int fd, struct slot *s);
 
-/* Before close: takes unread control records away so that the kernel sends FIN. */
-void recv_drain(int fd, struct slot *s);
+/* Before close: takes unread control records away, so that the kernel sends FIN. True when plaintext is left:
+ * then TCP resets. */
+bool recv_unread(int fd, struct slot *s);
 
 #endif

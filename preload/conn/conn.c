@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include "forks.h"
 #include "log.h"
 #include "names.h"
+#include "options.h"
 #include "real.h"
 
 /* Slot index -> conn. Reserved like the arena, touched as needed; an entry is written under the slot's
@@ -208,6 +210,7 @@ struct conn *conn_inbound(int fd, const struct sockaddr *peer, socklen_t peer_le
 void conn_publish(struct conn *c, int fd) {
     c->fd = fd;
     atomic_store(&c->slot->nonblocking, (real.fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+    options_learn(fd, c->slot);
     atomic_store(&c->fds, 1);
     c->deadline_ms = c->born_ms + c->mesh->handshake_timeout_ms;
     fdtable_set(fd, c->slot);
@@ -220,6 +223,20 @@ void conn_fail(int fd, struct slot *s, int error, const char *why) {
     s->error_told = false;
     slot_set_state(s, SLOT_DEAD);
     real.shutdown(fd, SHUT_RDWR);
+}
+
+bool stream_total(const struct iovec *iov, int count, size_t *total) {
+    *total = 0;
+    for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len > SSIZE_MAX) {
+            errno = EINVAL;
+            return false;
+        }
+        *total += iov[i].iov_len;
+        if (*total > INT_MAX) /* the kernel moves no more in one call either */
+            *total = INT_MAX;
+    }
+    return true;
 }
 
 ssize_t conn_dead_read(struct slot *s) {

@@ -169,7 +169,7 @@ static enum need tend_open(struct conn *c) {
     if (c->closing)
         return linger(c);
     if (!slot_trylock(&s->tx_lock))
-        return NEED_NOTHING; /* the program is writing */
+        return NEED_OUTPUT; /* the program is writing */
     bool flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (flushed && s->half_closed) {
         send_goodbye(c->fd, s);

@@ -77,15 +77,23 @@ static void goodbye_now(int fd, struct slot *s) {
     slot_unlock(&s->tx_lock);
 }
 
+/* What TCP does when the program closes with data unread: the peer must not take this for a clean end. */
+static void reset(int fd, struct slot *s) {
+    static const struct linger now = {.l_onoff = 1, .l_linger = 0};
+    s->abort = true;
+    real.setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
 /* A reader that is blocked in recv holds rx_lock but not tx_lock, so it never keeps us here. */
 static void last_farewell(int fd, struct slot *s) {
     struct conn *c = conn_of(s);
+    if (!s->abort && recv_unread(fd, s))
+        reset(fd, s);
     if (!s->abort && (unfinished(s, c) || (c && tickets_may_come(s))) && hand_over(fd, s, c))
         return;
     goodbye_now(fd, s);
     if (c && unfinished(s, c) && !s->abort && hand_over(fd, s, c))
         return; /* the kernel did not even take the goodbye */
-    recv_drain(fd, s);
     farewell_free(s);
 }
 
@@ -171,9 +179,13 @@ int farewell_half(int fd, struct slot *s, int how) {
     }
     if (atomic_load(&s->state) == SLOT_DEAD)
         return real.shutdown(fd, how);
+    int saved = errno;
     if (how != SHUT_WR)
         s->rx_shut = true;
-    return how == SHUT_RD ? real.shutdown(fd, how) : shut_write(fd, s, how);
+    int r = how == SHUT_RD ? real.shutdown(fd, how) : shut_write(fd, s, how);
+    if (!r)
+        errno = saved;
+    return r;
 }
 
 void farewell_all(void) {

@@ -11,7 +11,7 @@
 #include "real.h"
 #include "recv.h"
 
-/* Kept while events of fd may be about something else than plaintext. */
+/* An event may be about something else than plaintext, and brings back no descriptor. */
 struct registration {
     struct registration *next;
     int epfd, fd;
@@ -31,7 +31,9 @@ static bool may_lie(const struct slot *s) {
     if (!atomic_load(&s->nonblocking))
         return true;
     enum slot_state state = atomic_load(&s->state);
-    return state == SLOT_SHAKING || (state == SLOT_OPEN && !s->server && !s->saw_input);
+    if (state == SLOT_OPEN)
+        return s->carry || s->user_lowat > 1 || (!s->server && !s->saw_input);
+    return state == SLOT_SHAKING;
 }
 
 bool filter_readable(int fd) {
@@ -50,7 +52,7 @@ static struct registration **bucket_of(int epfd, uint64_t data) {
 
 static bool outdated(const struct registration *r) {
     struct slot *s = fdtable_slot(r->fd);
-    return !s || atomic_load(&s->generation) != r->generation || !may_lie(s);
+    return !s || atomic_load(&s->generation) != r->generation;
 }
 
 static void unlink_registration(struct registration **link) {
@@ -119,7 +121,7 @@ void filter_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event)
     struct conn *c = s ? conn_of(s) : NULL;
     if (c && op == EPOLL_CTL_ADD)
         remember_set(c, epfd);
-    bool watch = s && event && op != EPOLL_CTL_DEL && may_lie(s);
+    bool watch = s && event && op != EPOLL_CTL_DEL;
     if (!watch && !filter_epoll_needed())
         return;
     pthread_mutex_lock(&lock);

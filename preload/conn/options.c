@@ -56,16 +56,28 @@ int options_get(int fd, struct slot *s, int level, int name, void *value, sockle
     return real.getsockopt(fd, level, name, value, len);
 }
 
+void options_learn(int fd, struct slot *s) {
+    int value = 1;
+    socklen_t len = sizeof value;
+    real.getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &value, &len);
+    s->user_lowat = value > 1 ? (uint32_t)value : 1;
+    s->lowat = s->user_lowat;
+}
+
 static int set_lowat(int fd, struct slot *s, int value) {
     if (!slot_lock(&s->rx_lock)) {
         errno = EAGAIN;
         return -1;
     }
-    s->user_lowat = value > 1 ? (uint32_t)value : 1;
-    if (!s->carry)
-        options_lowat(fd, s, 1);
+    int r = real.setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value);
+    if (!r) {
+        options_learn(fd, s); /* the kernel has its limits */
+        s->lowat = s->user_lowat;
+        if (!s->carry)
+            options_lowat(fd, s, 1);
+    }
     slot_unlock(&s->rx_lock);
-    return 0;
+    return r;
 }
 
 /* The program reads back what plain TCP would have made of its wish; the kernel gets room for two records. */

@@ -14,7 +14,7 @@
 
 #include "conn.h"
 #include "core.h"
-#include "log.h"
+#include "memory.h"
 #include "options.h"
 #include "real.h"
 #include "send.h"
@@ -118,6 +118,11 @@ static void record_error(int fd, struct slot *s, long verdict) {
         broken(fd, s, EBADMSG, 10, "the peer sent bytes that are no TLS record");
     else
         broken(fd, s, EIO, 80, "the record engine failed");
+}
+
+static void bad_header(int fd, struct slot *s, const uint8_t *header) {
+    bool tls = header[0] >= RECORD_CHANGE_CIPHER_SPEC && header[0] <= RECORD_DATA && header[1] == 3;
+    record_error(fd, s, tls && (header[3] || header[4]) ? RECORD_TOO_LONG : RECORD_BAD_FORMAT);
 }
 
 static void on_alert(int fd, struct slot *s, const uint8_t *body, size_t n) {
@@ -228,14 +233,15 @@ static long open_record(int fd, struct slot *s, const struct record_engine *e, u
 /* FIN or an error from the kernel. Returns what the call has to return when nothing was delivered. */
 static ssize_t stream_end(int fd, struct slot *s, ssize_t n, bool partial) {
     if (n < 0) {
-        if (errno != EAGAIN && errno != EINTR && errno != EFAULT)
-            s->rx_eof = true;
+        if (errno != EAGAIN && errno != EINTR) { /* the kernel says it once; so do we */
+            s->error = errno;
+            s->error_told = true;
+            slot_set_state(s, SLOT_DEAD);
+        }
         return -1;
     }
-    if (s->rx_shut && !partial) {
-        s->rx_eof = true;
-        return 0;
-    }
+    if (s->rx_shut && !partial)
+        return 0; /* what still arrives may be read, as on plain TCP */
     if (slot_lock(&s->tx_lock)) {
         conn_fail(fd, s, ECONNRESET, "the stream was cut off (end of file without close_notify)");
         slot_unlock(&s->tx_lock);
@@ -268,7 +274,7 @@ static bool open_whole(int fd, struct slot *s, struct fill *f, struct sink *k) {
     while (alive && !s->rx_eof && f->have - at >= RECORD_HEADER) {
         long wire = record_wire_len(f->buf + at, s->rx.version);
         if (wire < 0) {
-            record_error(fd, s, RECORD_BAD_FORMAT);
+            bad_header(fd, s, f->buf + at);
             alive = false;
             break;
         }
@@ -299,7 +305,7 @@ static void unpin(int fd, struct slot *s) {
 static ssize_t hold_record(int fd, struct slot *s, struct fill *f, int flags) {
     long wire = record_wire_len(f->buf, s->rx.version);
     if (wire < 0) {
-        record_error(fd, s, RECORD_BAD_FORMAT);
+        bad_header(fd, s, f->buf);
         return conn_dead_read(s);
     }
     size_t all_but_one = (size_t)wire - 1;
@@ -361,13 +367,9 @@ static ssize_t round_trip(int fd, struct slot *s, struct fill *f, struct sink *k
 
 /* Data was delivered before the error came: the next call has to report it. */
 static void postpone_error(struct slot *s, ssize_t n) {
-    if (atomic_load(&s->state) == SLOT_DEAD) {
+    (void)n;
+    if (atomic_load(&s->state) == SLOT_DEAD)
         s->error_told = false;
-    } else if (n < 0 && s->rx_eof) {
-        s->error = errno;
-        s->error_told = false;
-        slot_set_state(s, SLOT_DEAD);
-    }
 }
 
 /* State SLOT_OPEN, rx_lock held. */
@@ -377,7 +379,6 @@ static ssize_t read_open(int fd, struct slot *s, struct sink *k, int flags) {
         return -1;
     struct fill f = {.buf = scratch->rx};
     ssize_t n = 1;
-    int saved = errno;
     if (s->held)
         deliver_held(fd, s, k);
     load_carry(s, &f);
@@ -397,9 +398,7 @@ static ssize_t read_open(int fd, struct slot *s, struct sink *k, int flags) {
         options_lowat(fd, s, s->held ? 1 : missing(s, &f));
     }
     if (k->done && n <= 0)
-        postpone_error(s, n);
-    if (k->done || n >= 0)
-        errno = saved;
+        postpone_error(s);
     return k->done ? (ssize_t)k->done : n > 0 ? 0 : n;
 }
 
@@ -495,11 +494,13 @@ static ssize_t recv_locked(int fd, struct slot *s, struct sink *k, int flags) {
     }
 }
 
-static bool lock_reader(int fd, struct slot *s, int flags) {
-    (void)fd;
+static bool lock_reader(struct slot *s, int flags) {
     if (atomic_load(&s->rx_waits) && (flags & MSG_DONTWAIT)) {
+        bool free = slot_trylock(&s->rx_lock); /* the thread that waited was cancelled */
+        if (free)
+            atomic_store(&s->rx_waits, false);
         errno = EAGAIN; /* another thread waits for input: there is none */
-        return false;
+        return free;
     }
     if (slot_lock(&s->rx_lock))
         return true;
@@ -509,19 +510,23 @@ static bool lock_reader(int fd, struct slot *s, int flags) {
 
 ssize_t recv_stream(int fd, struct slot *s, const struct iovec *iov, int count, int flags) {
     uint32_t generation = atomic_load(&s->generation);
+    int saved = errno;
     uint8_t dummy;
     struct iovec one = {&dummy, 1};
     struct sink k = {.iov = iov, .discard = flags & MSG_TRUNC};
-    for (int i = 0; i < count; i++)
-        k.room += iov[i].iov_len;
-    bool nothing_wanted = !k.room;
+    if (!stream_total(iov, count, &k.room))
+        return -1;
+    if (atomic_load(&s->nonblocking))
+        flags |= MSG_DONTWAIT;
+    bool bad_memory = !k.discard && !memory_writable(iov, count);
+    bool nothing_wanted = !k.room || bad_memory;
     if (nothing_wanted) { /* waits for data all the same, takes none */
         k = (struct sink){.iov = &one, .room = 1};
         flags |= MSG_PEEK;
     }
     while (!k.iov->iov_len)
         k.iov++;
-    if (!lock_reader(fd, s, flags))
+    if (!lock_reader(s, flags))
         return -1;
     ssize_t n = CONN_PLAIN;
     if (atomic_load(&s->generation) == generation)
@@ -530,6 +535,12 @@ ssize_t recv_stream(int fd, struct slot *s, const struct iovec *iov, int count, 
     if (orphan)
         slot_free(s);
     slot_unlock(&s->rx_lock);
+    if (n >= 0)
+        errno = saved;
+    if (bad_memory && n > 0) {
+        errno = EFAULT;
+        return -1;
+    }
     return nothing_wanted && n > 0 ? 0 : n;
 }
 
@@ -544,25 +555,80 @@ ssize_t recv_available(int fd, struct slot *s) {
     return n;
 }
 
+/* The kernel woke the program for a part of a record (its memory is short): the part goes to the carry, so
+ * that it reports readable again only for more. rx_lock is held. Returns whether the record is whole now, or
+ * the stream at its end. */
+static bool rest_arrived(int fd, struct slot *s) {
+    struct scratch *scratch = conn_scratch();
+    int queued = 0;
+    if (!scratch || real.ioctl(fd, FIONREAD, &queued) || !queued)
+        return true;
+    struct fill f = {.buf = scratch->rx};
+    load_carry(s, &f);
+    uint32_t wants = missing(s, &f);
+    if ((uint32_t)queued >= wants && f.have >= RECORD_HEADER)
+        return true;
+    if ((uint32_t)queued >= wants)
+        return false; /* only the header: look again */
+    (void)take(fd, s, &f, (size_t)queued, MSG_DONTWAIT);
+    save_carry(s, &f);
+    options_lowat(fd, s, missing(s, &f));
+    return false;
+}
+
+static bool carry_true(int fd, struct slot *s) {
+    if (!slot_trylock(&s->rx_lock))
+        return true;
+    bool whole = atomic_load(&s->state) != SLOT_OPEN || !s->carry || rest_arrived(fd, s);
+    slot_unlock(&s->rx_lock);
+    return whole;
+}
+
+/* SO_RCVLOWAT counts plaintext: when less has come than the program waits for, the kernel waits for more than
+ * it has. */
+static bool enough_for(int fd, struct slot *s) {
+    int queued = 0;
+    ssize_t n = recv_available(fd, s);
+    if (n < 0 || (uint32_t)n >= s->user_lowat || s->rx_eof || atomic_load(&s->state) != SLOT_OPEN)
+        return true;
+    if (!slot_trylock(&s->rx_lock))
+        return true;
+    if (!real.ioctl(fd, FIONREAD, &queued))
+        options_lowat(fd, s, (uint32_t)queued + 1);
+    slot_unlock(&s->rx_lock);
+    return false;
+}
+
 bool recv_true(int fd, struct slot *s) {
     uint8_t byte;
     struct iovec iov = {&byte, 1};
     int saved = errno;
-    if (atomic_load(&s->rx_waits))
+    if (atomic_load(&s->rx_waits) && !slot_trylock(&s->rx_lock))
         return true; /* somebody is about to take it */
-    bool told = s->error_told;
-    ssize_t n = recv_stream(fd, s, &iov, 1, MSG_PEEK | MSG_DONTWAIT);
-    bool again = n == -1 && (errno == EAGAIN || errno == EINTR);
+    else if (atomic_exchange(&s->rx_waits, false))
+        slot_unlock(&s->rx_lock);
+    bool told = atomic_load(&s->state) == SLOT_DEAD && s->error_told;
+    bool answer = true;
+    if (s->carry && s->saw_input)
+        answer = carry_true(fd, s);
+    else
+        answer =
+            recv_stream(fd, s, &iov, 1, MSG_PEEK | MSG_DONTWAIT) != -1 || (errno != EAGAIN && errno != EINTR);
+    if (answer && s->user_lowat > 1)
+        answer = enough_for(fd, s);
     if (atomic_load(&s->state) == SLOT_DEAD)
         s->error_told = told;
     errno = saved;
-    return !again;
+    return answer;
 }
 
-void recv_drain(int fd, struct slot *s) {
+bool recv_unread(int fd, struct slot *s) {
     if (!slot_trylock(&s->rx_lock))
-        return;
-    if (atomic_load(&s->state) == SLOT_OPEN && !s->held && !s->rx_eof)
+        return false;
+    bool open = atomic_load(&s->state) == SLOT_OPEN;
+    if (open && !s->held && !s->rx_eof)
         (void)!hold_first(fd, s, MSG_DONTWAIT);
+    bool unread = open && !s->rx_eof && (s->held || s->carry);
     slot_unlock(&s->rx_lock);
+    return unread;
 }

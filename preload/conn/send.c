@@ -9,7 +9,7 @@
 
 #include "core.h"
 #include "driver.h"
-#include "log.h"
+#include "memory.h"
 #include "real.h"
 #include "shake.h"
 
@@ -237,7 +237,7 @@ static ssize_t send_early(int fd, struct slot *s, struct source *src, int flags)
     struct conn *c = conn_of(s);
     if (s->half_closed)
         return broken_pipe(flags);
-    bool wait = !(flags & MSG_DONTWAIT) && !atomic_load(&s->nonblocking);
+    bool wait = !(flags & MSG_DONTWAIT);
     ssize_t done = 0;
     while (src->left && atomic_load(&s->state) == SLOT_SHAKING) {
         bool mine = c && (!s->shaker || s->shaker == getpid());
@@ -285,15 +285,37 @@ static ssize_t send_locked(int fd, struct slot *s, struct source *src, int flags
     }
 }
 
+/* Nothing to send, but TCP still says that the way is closed. */
+static ssize_t send_nothing(struct slot *s, int flags) {
+    if (atomic_load(&s->state) == SLOT_DEAD)
+        return conn_dead_write(s, flags);
+    return s->half_closed || s->tx_closed ? broken_pipe(flags) : 0;
+}
+
+/* The thread that waited was cancelled: its lock is free. */
+static bool stale_wait(struct slot *s) {
+    if (!slot_trylock(&s->tx_lock))
+        return false;
+    atomic_store(&s->tx_waits, false);
+    slot_unlock(&s->tx_lock);
+    return true;
+}
+
 ssize_t send_stream(int fd, struct slot *s, const struct iovec *iov, int count, int flags) {
     uint32_t generation = atomic_load(&s->generation);
     struct source src = {iov, count, 0, 0};
-    for (int i = 0; i < count; i++)
-        src.left += iov[i].iov_len;
+    if (!stream_total(iov, count, &src.left))
+        return -1;
     source_advance(&src, 0);
     if (!src.left)
-        return 0;
-    if (atomic_load(&s->tx_waits) && ((flags & MSG_DONTWAIT) || atomic_load(&s->nonblocking))) {
+        return send_nothing(s, flags);
+    if (!memory_readable(iov, count)) {
+        errno = EFAULT;
+        return -1;
+    }
+    if (atomic_load(&s->nonblocking))
+        flags |= MSG_DONTWAIT;
+    if (atomic_load(&s->tx_waits) && (flags & MSG_DONTWAIT) && !stale_wait(s)) {
         errno = EAGAIN; /* another thread is blocked in a send: the kernel's buffer is full */
         return -1;
     }

@@ -49,8 +49,10 @@ EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len) {
 
 EXPORT int listen(int fd, int backlog) {
     core_init();
+    int saved = errno;
     if (core.active && places_protected(fd))
         core_settle();
+    errno = saved;
     return real.listen(fd, backlog);
 }
 
@@ -127,15 +129,26 @@ static int connect_protected(struct conn *c, int fd, const struct sockaddr *addr
     return r;
 }
 
+static bool is_unspec(const struct sockaddr *addr, socklen_t len) {
+    return len >= sizeof(sa_family_t) && addr->sa_family == AF_UNSPEC;
+}
+
+/* A second connect() of a descriptor whose first one is pending, or done. */
+static bool same_attempt(const struct slot *s, const struct sockaddr *addr, socklen_t len) {
+    if (atomic_load(&s->state) != SLOT_SHAKING || s->shaker)
+        return true;
+    return len <= sizeof s->peer && !memcmp(&s->peer, addr, len < sizeof s->peer.v4 ? len : 8);
+}
+
 static int connect_any(int fd, const struct sockaddr *addr, socklen_t len) {
     struct sockaddr_storage target;
     if (!addr)
         return real.connect(fd, addr, len);
-    if (fdtable_slot(fd)) {
-        if (len >= sizeof(sa_family_t) && addr->sa_family == AF_UNSPEC)
-            hook_release(fd);
+    struct slot *s = fdtable_slot(fd);
+    if (s && (is_unspec(addr, len) || !same_attempt(s, addr, len)))
+        hook_fresh(fd); /* TCP resets here, or the first attempt has failed */
+    else if (s)
         return real.connect(fd, addr, len); /* "already", "is connected", or the end of a pending one */
-    }
     struct conn *c = conn_outbound(fd, addr, len);
     if (!c && errno)
         return -1;

@@ -164,12 +164,12 @@ static ssize_t copy_piece(int out, struct slot *s, int in, off_t *offset, size_t
 
 EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t n) {
     struct slot *s = fdtable_entry(out) ? fdtable_slot(out) : NULL;
-    if (!s && !(fdtable_entry(in) && fdtable_slot(in)))
-        return real.sendfile(out, in, offset, n);
-    if (!s) {
+    if (fdtable_entry(in) && fdtable_slot(in)) {
         errno = EINVAL; /* a socket cannot be the source */
         return -1;
     }
+    if (!s)
+        return real.sendfile(out, in, offset, n);
     size_t done = 0;
     while (done < n) {
         int more = n - done > SLOT_BATCH ? MSG_MORE : 0;

@@ -1,0 +1,52 @@
+/* memory.c - asks the kernel about the program's buffers, once per page and thread. */
+#include "memory.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+enum { PAGE_SHIFT = 12, PAGES = 256, FOR_READING = 1, FOR_WRITING = 2 };
+
+/* Page number << 2 | what it was good for. A page that the program unmapped since then would fault; that is a
+ * use after free of its own. */
+static __thread uintptr_t known[PAGES];
+
+static bool ask(uintptr_t page, int use) {
+    int saved = errno;
+    int advice = use == FOR_WRITING ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+    int r = madvise((void *)(page << PAGE_SHIFT), (size_t)1 << PAGE_SHIFT, advice);
+    bool good = !r || (errno != EFAULT && errno != ENOMEM); /* older kernels know no such advice */
+    errno = saved;
+    return good;
+}
+
+static bool page_good(uintptr_t address, int use) {
+    uintptr_t page = address >> PAGE_SHIFT;
+    uintptr_t *slot = &known[page % PAGES];
+    if (*slot >> 2 == page && (*slot & (uintptr_t)use))
+        return true;
+    if (!ask(page, use))
+        return false;
+    uintptr_t before = *slot >> 2 == page ? *slot & 3 : 0;
+    *slot = page << 2 | before | (uintptr_t)use;
+    return true;
+}
+
+static bool good(const struct iovec *iov, int count, int use) {
+    for (int i = 0; i < count; i++) {
+        uintptr_t first = (uintptr_t)iov[i].iov_base;
+        if (!iov[i].iov_len)
+            continue;
+        if (!page_good(first, use) || !page_good(first + iov[i].iov_len - 1, use))
+            return false;
+    }
+    return true;
+}
+
+bool memory_readable(const struct iovec *iov, int count) {
+    return good(iov, count, FOR_READING);
+}
+
+bool memory_writable(const struct iovec *iov, int count) {
+    return good(iov, count, FOR_WRITING);
+}
