@@ -45,7 +45,7 @@ struct step {
 
 /* Tables that end with a NULL verb. */
 extern const struct step setup_steps[], io_steps[], msg_steps[], bulk_steps[], file_steps[], ready_steps[],
-    epoll_steps[], option_steps[], dup_steps[], stdio_steps[], signal_steps[];
+    epoll_steps[], option_steps[], dup_steps[], stdio_steps[], signal_steps[], spawn_steps[];
 
 /* script.c: running one step and reporting on it. */
 void script_run_step(struct actor *me, char *text);

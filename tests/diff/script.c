@@ -45,9 +45,9 @@ void say_data(struct actor *me, const uint8_t *data, size_t n) {
     say(me, " data=%zu:%08x", n, data_digest(DATA_DIGEST_START, data, n));
 }
 
-static const struct step *const tables[] = {setup_steps, io_steps,    msg_steps,    bulk_steps,
-                                            file_steps,  ready_steps, epoll_steps,  option_steps,
-                                            dup_steps,   stdio_steps, signal_steps, actor_steps};
+static const struct step *const tables[] = {setup_steps,  io_steps,    msg_steps,    bulk_steps, file_steps,
+                                            ready_steps,  epoll_steps, option_steps, dup_steps,  stdio_steps,
+                                            signal_steps, actor_steps, spawn_steps};
 
 static const struct step *find_step(const char *verb) {
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
