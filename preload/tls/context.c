@@ -41,19 +41,10 @@ static struct entry *entries;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void before_fork(void) {
-    pthread_mutex_lock(&lock);
-}
-
-static void after_fork(void) {
-    pthread_mutex_unlock(&lock);
-}
-
 static void start(void) {
     /* libssl would read openssl.cnf on its own otherwise; libctx.c has seen to libcrypto. */
     if (slimctx())
         (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
-    (void)pthread_atfork(before_fork, after_fork, after_fork);
 }
 
 static int fail(char *error, const char *what) {

@@ -1,7 +1,7 @@
 /* context.h - the few SSL_CTX that a process needs, each with the credentials it was made from.
  *
  * A context never changes: a reload makes another one, and handshakes hold a reference to theirs. Thread
- * safe; the lock is held across fork, so a child finds it free. */
+ * safe; its callers have passed the gate (gate.h), so a forked child finds the lock free. */
 #ifndef MTLSWRAP_CONTEXT_H
 #define MTLSWRAP_CONTEXT_H
 

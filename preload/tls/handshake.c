@@ -1,6 +1,7 @@
 /* handshake.c - one handshake over memory BIOs, fed with whole records. The only file here that moves an SSL
  * object; touches no descriptor. */
 #include "engine.h"
+#include "gate.h"
 #include "secrets.h"
 #include "session.h"
 #include "verdict.h"
@@ -64,7 +65,7 @@ static bool setup(struct handshake *h, const struct handshake_config *cfg) {
     return true;
 }
 
-static void handshake_free(struct handshake *h) {
+static void unmake(struct handshake *h) {
     if (!h)
         return;
     /* The connection goes on without OpenSSL; one that looks broken off would spoil its session. */
@@ -86,7 +87,7 @@ static bool own_expired(const struct context *c, char *error) {
     return true;
 }
 
-static struct handshake *handshake_new(const struct handshake_config *cfg, char *error) {
+static struct handshake *make(const struct handshake_config *cfg, char *error) {
     ERR_clear_error();
     struct context *context = context_get(cfg, error);
     if (!context)
@@ -104,11 +105,11 @@ static struct handshake *handshake_new(const struct handshake_config *cfg, char 
         return h;
     (void)snprintf(error, HANDSHAKE_ERROR_MAX, "out of memory");
     ERR_clear_error();
-    handshake_free(h);
+    unmake(h);
     return NULL;
 }
 
-static int handshake_prepare(const struct handshake_config *cfg, char *error) {
+static int prepare_context(const struct handshake_config *cfg, char *error) {
     ERR_clear_error();
     struct context *context = context_get(cfg, error);
     bool expired = context && own_expired(context, error);
@@ -134,7 +135,7 @@ static enum handshake_status done(struct handshake *h) {
     return h->status = HANDSHAKE_DONE;
 }
 
-static enum handshake_status handshake_step(struct handshake *h) {
+static enum handshake_status move(struct handshake *h) {
     if (h->status != HANDSHAKE_WANT_READ)
         return h->status;
     ERR_clear_error();
@@ -163,7 +164,7 @@ static bool proves_tls(const uint8_t *rec, size_t len) {
            (rec[0] == RECORD_ALERT && len == RECORD_HEADER + 2 && (rec[5] == 1 || rec[5] == 2));
 }
 
-static enum handshake_status handshake_feed(struct handshake *h, const uint8_t *rec, size_t len) {
+static enum handshake_status take(struct handshake *h, const uint8_t *rec, size_t len) {
     if (h->status != HANDSHAKE_WANT_READ)
         return h->status;
     if (len == 0)
@@ -178,7 +179,7 @@ static enum handshake_status handshake_feed(struct handshake *h, const uint8_t *
     h->spoke_tls = h->spoke_tls || proves_tls(rec, len);
     if (BIO_write(h->in, rec, (int)len) != (int)len)
         return fail(h, "out of memory");
-    if (handshake_step(h) == HANDSHAKE_WANT_READ && BIO_ctrl_pending(h->in) > 0)
+    if (move(h) == HANDSHAKE_WANT_READ && BIO_ctrl_pending(h->in) > 0)
         return fail(h, "a record was not understood as a whole");
     return h->status;
 }
@@ -200,7 +201,7 @@ static void handshake_output_taken(struct handshake *h, size_t len) {
 
 /* After the handshake. */
 
-static int handshake_export(struct handshake *h, struct handshake_result *out) {
+static int give_keys(struct handshake *h, struct handshake_result *out) {
     memset(out, 0, sizeof *out);
     if (h->status != HANDSHAKE_DONE || h->exported)
         return -1;
@@ -225,7 +226,7 @@ static bool wants_ticket(const struct handshake *h, size_t max) {
     return der >= 0 && (size_t)der + TICKET_ROOM <= max;
 }
 
-static size_t handshake_ticket(struct handshake *h, uint8_t *out, size_t max) {
+static size_t make_ticket(struct handshake *h, uint8_t *out, size_t max) {
     if (!wants_ticket(h, max))
         return 0;
     ERR_clear_error();
@@ -250,7 +251,7 @@ static bool handshake_wants_post(const struct handshake *h) {
 
 /* One ticket is enough: each connection gives one and takes one, so parallel connections keep as many as
  * there were at once, and the object need not live on for a second that may never come. */
-static bool handshake_post(struct handshake *h, const uint8_t *rec, size_t len) {
+static bool take_ticket(struct handshake *h, const uint8_t *rec, size_t len) {
     uint8_t nothing;
     if (!handshake_wants_post(h) || len < RECORD_HEADER || body_length(rec) != len - RECORD_HEADER)
         return false;
@@ -274,6 +275,63 @@ static bool handshake_refused_certificate(const struct handshake *h) {
 
 static bool handshake_peer_spoke_tls(const struct handshake *h) {
     return h->spoke_tls;
+}
+
+/* The table: each call that may reach OpenSSL's locks passes the gate. */
+
+static struct handshake *handshake_new(const struct handshake_config *cfg, char *error) {
+    gate_enter();
+    struct handshake *h = make(cfg, error);
+    gate_leave();
+    return h;
+}
+
+static void handshake_free(struct handshake *h) {
+    gate_enter();
+    unmake(h);
+    gate_leave();
+}
+
+static enum handshake_status handshake_step(struct handshake *h) {
+    gate_enter();
+    enum handshake_status status = move(h);
+    gate_leave();
+    return status;
+}
+
+static enum handshake_status handshake_feed(struct handshake *h, const uint8_t *rec, size_t len) {
+    gate_enter();
+    enum handshake_status status = take(h, rec, len);
+    gate_leave();
+    return status;
+}
+
+static int handshake_export(struct handshake *h, struct handshake_result *out) {
+    gate_enter();
+    int rc = give_keys(h, out);
+    gate_leave();
+    return rc;
+}
+
+static size_t handshake_ticket(struct handshake *h, uint8_t *out, size_t max) {
+    gate_enter();
+    size_t len = make_ticket(h, out, max);
+    gate_leave();
+    return len;
+}
+
+static bool handshake_post(struct handshake *h, const uint8_t *rec, size_t len) {
+    gate_enter();
+    bool more = take_ticket(h, rec, len);
+    gate_leave();
+    return more;
+}
+
+static int handshake_prepare(const struct handshake_config *cfg, char *error) {
+    gate_enter();
+    int rc = prepare_context(cfg, error);
+    gate_leave();
+    return rc;
 }
 
 const struct handshake_api handshake_api = {

@@ -26,24 +26,15 @@ static uint64_t clock_;                      /* under lock */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void before_fork(void) {
-    pthread_mutex_lock(&lock);
-}
-
-static void after_fork(void) {
-    pthread_mutex_unlock(&lock);
-}
-
 /* A child that offered its parent's single-use sessions too would link the two. */
 static void forget_in_child(void) {
     for (size_t i = 0; i < SESSION_MAX; i++)
         table[i].session =
             NULL; /* abandoned like every object of the parent: freeing takes OpenSSL's locks */
-    pthread_mutex_unlock(&lock);
 }
 
 static void start(void) {
-    (void)pthread_atfork(before_fork, after_fork, forget_in_child);
+    (void)pthread_atfork(NULL, NULL, forget_in_child);
 }
 
 static bool add_string(EVP_MD_CTX *md, const char *s) {

@@ -36,8 +36,8 @@ static struct choice choices[] = {
 };
 enum { CHOICES = sizeof choices / sizeof *choices };
 
-/* Both immutable after once. */
-static OSSL_PROVIDER *whole;
+/* All immutable after once. */
+static OSSL_PROVIDER *whole, *chosen[2];
 static OSSL_LIB_CTX *slim;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -104,8 +104,9 @@ static int init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const O
     return 1;
 }
 
-static bool furnish(OSSL_LIB_CTX *ctx) {
-    return OSSL_PROVIDER_add_builtin(ctx, "mtlswrap", init) && OSSL_PROVIDER_load(ctx, "mtlswrap");
+static bool furnish(OSSL_LIB_CTX *ctx, OSSL_PROVIDER **held) {
+    *held = OSSL_PROVIDER_add_builtin(ctx, "mtlswrap", init) ? OSSL_PROVIDER_load(ctx, "mtlswrap") : NULL;
+    return *held != NULL;
 }
 
 static void create(void) {
@@ -115,14 +116,14 @@ static void create(void) {
     for (size_t i = 0; ok && i < CHOICES; i++)
         ok = choose(&choices[i]);
     OSSL_LIB_CTX *made = ok ? OSSL_LIB_CTX_new() : NULL;
-    if (made && furnish(made))
+    if (made && furnish(made, &chosen[0]))
         slim = made;
     else
         OSSL_LIB_CTX_free(made);
     /* libssl decodes the certificate in a session ticket with the default context, twice per resumption. That
      * one is ours alone too (static and hidden), and would fetch all of the default provider by itself. */
     if (slim)
-        (void)furnish(NULL);
+        (void)furnish(NULL, &chosen[1]);
     ERR_clear_error();
 }
 

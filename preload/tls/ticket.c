@@ -33,20 +33,11 @@ struct remembered {
     int64_t chain_end;
 };
 
-static void before_fork(void) {
-    pthread_mutex_lock(&lock);
-}
-
-static void after_fork(void) {
-    pthread_mutex_unlock(&lock);
-}
-
 static void start(void) {
     aes = EVP_CIPHER_fetch(slimctx(), "AES-256-CBC", NULL);
     ring.ready = RAND_bytes_ex(slimctx(), ring.secret[0], 32, 0) == 1 &&
                  RAND_bytes_ex(slimctx(), ring.secret[1], 32, 0) == 1;
     ring.period = (uint64_t)time(NULL) / TICKET_PERIOD;
-    (void)pthread_atfork(before_fork, after_fork, after_fork);
 }
 
 static bool mac(const uint8_t key[32], const void *data, size_t len, uint8_t out[32]) {

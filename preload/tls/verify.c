@@ -23,17 +23,8 @@ static pthread_mutex_t known_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t known_once = PTHREAD_ONCE_INIT;
 static EVP_MD *sha256; /* immutable after known_once */
 
-static void before_fork(void) {
-    pthread_mutex_lock(&known_lock);
-}
-
-static void after_fork(void) {
-    pthread_mutex_unlock(&known_lock);
-}
-
 static void known_init(void) {
     sha256 = EVP_MD_fetch(slimctx(), "SHA256", NULL);
-    (void)pthread_atfork(before_fork, after_fork, after_fork);
 }
 
 static bool add_cert(EVP_MD_CTX *md, X509 *cert) {

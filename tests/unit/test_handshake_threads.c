@@ -57,7 +57,12 @@ static void *many(void *unused) {
     return unused;
 }
 
+/* The first load has nothing older to fall back to, so it comes before any change. */
 static void start(pthread_t *thread) {
+    char error[HANDSHAKE_ERROR_MAX];
+    const struct handshake_config client = test_client(client_dir), server = test_server(server_dir);
+    cr_assert_eq(API->prepare(&client, error), 0, "%s", error);
+    cr_assert_eq(API->prepare(&server, error), 0, "%s", error);
     for (int i = 0; i < THREADS; i++)
         cr_assert_eq(pthread_create(&thread[i], NULL, many, NULL), 0);
 }
@@ -84,10 +89,6 @@ Test(threads, handshakes_while_credentials_change) {
 /* A child of a threaded process can go on at once: no lock of ours stays behind. */
 Test(threads, fork_in_the_midst) {
     pthread_t thread[THREADS];
-    char error[HANDSHAKE_ERROR_MAX];
-    struct handshake_config client = test_client(client_dir), server = test_server(server_dir);
-    cr_assert_eq(API->prepare(&client, error), 0, "%s", error);
-    cr_assert_eq(API->prepare(&server, error), 0, "%s", error);
     start(thread);
     for (int i = 0; i < 20; i++) {
         int status;
