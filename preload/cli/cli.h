@@ -55,6 +55,7 @@ int certs_main(const struct cli_command *self, int argc, char **argv);
 int check_main(const struct cli_command *self, int argc, char **argv);
 int explain_main(const struct cli_command *self, int argc, char **argv);
 int doctor_main(const struct cli_command *self, int argc, char **argv);
+int up_main(const struct cli_command *self, int argc, char **argv);
 int import_main(const struct cli_command *self, int argc, char **argv);
 
 #endif

@@ -20,6 +20,7 @@ static const struct cli_command commands[] = {
      "[--config FILE] [--json] --as NAMESPACE/NAME {HOST:PORT | --listen PORT [--from NAMESPACE/NAME]}",
      "say what the table decides for one connection, and why", explain_main, false},
     {"doctor", "[--json] PROGRAM", "say whether a program can be wrapped, and why not", doctor_main, false},
+    {"up", "FILE", "start every [Workload] that has a command, each as itself", up_main, false},
     {"import", "[--strict] FILE.yaml…", "turn Istio's YAML into a policy table on standard output",
      import_main, false},
     {"help", "[COMMAND]", "this list, or the help of one command", help_main, true},

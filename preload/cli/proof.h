@@ -11,8 +11,9 @@
 
 #include <stdbool.h>
 
-/* Sets MTLSWRAP_PROOF and starts the watcher over the calling process, which is about to exec. library is
- * the object's path. False with errno when that is not possible. */
+/* No watcher is started by process 1 and by a subreaper, because it would stay there as a zombie; loader.h
+ * has answered before. Sets MTLSWRAP_PROOF and starts the watcher over the calling process, which is about to
+ * exec. library is the object's path. False with errno when that is not possible. */
 bool proof_start(const char *program, const char *library, bool kill_it);
 /* exec failed: the watcher ends in silence. */
 void proof_cancel(void);

@@ -130,7 +130,7 @@ equal status 64 "$S"
 try "$M" help
 equal status 0 "$S"
 mapfile -t commands < <(sed -n 's/^  \([a-z]*\) .*/\1/p' "$T/out")
-for c in run certs check explain doctor import; do
+for c in run certs check explain doctor up import; do
     [[ " ${commands[*]} " == *" $c "* ]] || fail "help does not list $c"
 done
 for c in "${commands[@]}"; do
