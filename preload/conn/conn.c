@@ -40,6 +40,9 @@ static void conn_init(void) {
     forks_ready();
     if (!slot_arena_ready())
         return;
+    int file = slot_arena_file();
+    if (file >= 0)
+        fdtable_own_keep(file);
     void *p = mmap(NULL, slot_capacity() * sizeof *conns, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     conns = p == MAP_FAILED ? NULL : p;
@@ -103,6 +106,17 @@ void conn_forked(void) {
     }
 }
 
+static void attach(struct conn *c, struct slot *s, int fd) {
+    struct conn *old = atomic_load(&conns[slot_index(s)]);
+    if (old) /* a connection that turned plaintext leaves its conn behind */
+        conn_drop(old);
+    c->slot = s;
+    c->generation = atomic_load(&s->generation);
+    c->fd = fd;
+    c->born_ms = conn_now();
+    atomic_store(&conns[slot_index(s)], c);
+}
+
 static struct conn *conn_new(int fd) {
     pthread_once(&once, conn_init);
     struct slot *s = conns && fdtable_ready() ? slot_new() : NULL;
@@ -114,14 +128,39 @@ static struct conn *conn_new(int fd) {
         errno = ENOBUFS;
         return NULL;
     }
-    struct conn *old = atomic_load(&conns[slot_index(s)]);
-    if (old) /* a connection that turned plaintext leaves its conn behind */
-        conn_drop(old);
-    c->slot = s;
-    c->generation = atomic_load(&s->generation);
-    c->fd = fd;
-    c->born_ms = conn_now();
-    atomic_store(&conns[slot_index(s)], c);
+    attach(c, s, fd);
+    return c;
+}
+
+/* What this process would decide; the slot's own strictness stays. */
+static void decide_again(struct conn *c) {
+    struct slot *s = c->slot;
+    const struct policy *p = core_policy(&c->self);
+    c->mesh = policy_mesh(p);
+    if (s->server) {
+        policy_inbound(p, &c->self, &s->local.any, &c->inbound);
+        c->inbound.mode = s->permissive ? MTLS_PERMISSIVE : MTLS_STRICT;
+    } else {
+        policy_outbound(p, &c->self, &s->peer.any, names_last(&s->peer.any), &c->outbound);
+        if (c->outbound.mode == TLS_DISABLE)
+            c->outbound.mode = s->permissive ? TLS_PERMISSIVE : TLS_ISTIO_MUTUAL;
+    }
+    c->deadline_ms = c->born_ms + c->mesh->handshake_timeout_ms;
+}
+
+struct conn *conn_join(struct slot *s, int fd) {
+    pthread_once(&once, conn_init);
+    struct conn *c = conn_of(s);
+    if (c) {
+        atomic_fetch_add(&c->fds, 1);
+        return c;
+    }
+    c = conns && fdtable_ready() ? calloc(1, sizeof *c) : NULL;
+    if (!c)
+        return NULL;
+    attach(c, s, fd);
+    decide_again(c);
+    atomic_store(&c->fds, 1);
     return c;
 }
 
@@ -207,8 +246,15 @@ struct conn *conn_inbound(int fd, const struct sockaddr *peer, socklen_t peer_le
     return c;
 }
 
+uint64_t conn_cookie(int fd) {
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
+    return real.getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) ? 0 : cookie;
+}
+
 void conn_publish(struct conn *c, int fd) {
     c->fd = fd;
+    c->slot->cookie = conn_cookie(fd);
     atomic_store(&c->slot->nonblocking, (real.fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
     options_learn(fd, c->slot);
     atomic_store(&c->fds, 1);

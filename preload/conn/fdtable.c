@@ -25,6 +25,7 @@ static _Atomic int highest = -1;              /* nothing above was ever managed 
 static _Atomic pid_t owner;                   /* whose table this is */
 static _Atomic uint8_t own[FDTABLE_SIZE / 8]; /* bit per descriptor of ours; untouched pages cost nothing */
 static _Atomic unsigned own_count;
+static _Atomic int kept = -1; /* the one that forked children keep as well */
 
 bool fdtable_ready(void) {
     if (atomic_load(&fdtable_size))
@@ -122,9 +123,22 @@ bool fdtable_mine(void) {
 void fdtable_forked(void) {
     atomic_store(&owner, getpid());
     /* The parent's own descriptors came along as copies; they are the parent's work. */
-    for (int fd = 0; atomic_load(&own_count) && fd < FDTABLE_SIZE; fd++)
-        if (fdtable_is_own(fd))
+    int keep = atomic_load(&kept);
+    unsigned stay = keep >= 0;
+    for (int fd = 0; atomic_load(&own_count) > stay && fd < FDTABLE_SIZE; fd++)
+        if (fdtable_is_own(fd) && fd != keep)
             fdtable_own_close(fd);
+}
+
+int fdtable_own_keep(int fd) {
+    int moved = fdtable_own_move(fd);
+    real.close(fd);
+    atomic_store(&kept, moved);
+    return moved;
+}
+
+int fdtable_own_kept(void) {
+    return atomic_load(&kept);
 }
 
 int fdtable_next_own(int from) {

@@ -366,8 +366,7 @@ static ssize_t round_trip(int fd, struct slot *s, struct fill *f, struct sink *k
 }
 
 /* Data was delivered before the error came: the next call has to report it. */
-static void postpone_error(struct slot *s, ssize_t n) {
-    (void)n;
+static void postpone_error(struct slot *s) {
     if (atomic_load(&s->state) == SLOT_DEAD)
         s->error_told = false;
 }

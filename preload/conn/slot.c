@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,10 +25,19 @@ struct freelist {
     _Atomic uint32_t fresh; /* never used so far: everything from here on */
 };
 
+/* Lies in a memory file, so that a program image that follows by exec can map it too. */
 struct arena {
-    uint32_t capacity;
+    uint64_t magic; /* with slot_size: another version's arena is not for us */
+    uint32_t slot_size, capacity;
+    uid_t uid; /* whose keys these are */
+    gid_t gid;
     _Atomic uint32_t in_use;
     struct freelist slots, rx_regions, tx_regions;
+};
+
+/* Where the parts of an arena lie. */
+struct layout {
+    size_t head, body, links, rx, all;
 };
 
 /* Set once under the lock below, hence no lock for readers. */
@@ -35,7 +46,9 @@ static struct slot *slots;
 static uint8_t *rx_regions, *tx_regions;
 static _Atomic uint32_t *rx_next, *tx_next;
 static pthread_mutex_t arena_lock = PTHREAD_MUTEX_INITIALIZER;
+static int arena_file = -1; /* until slot_arena_file hands it out */
 
+static const uint64_t ARENA_MAGIC = 0x616e6572412d3177;
 enum { ARENA_MIN = 4096, ARENA_MAX = 1 << 20 };
 
 static size_t round_page(size_t n) {
@@ -50,24 +63,68 @@ static uint32_t wanted_capacity(void) {
     return n < ARENA_MIN ? ARENA_MIN : (uint32_t)n;
 }
 
-static bool map_arena(uint32_t capacity) {
-    size_t head = round_page(sizeof(struct arena));
-    size_t body = round_page((size_t)capacity * sizeof(struct slot));
-    size_t links = round_page((size_t)capacity * sizeof(uint32_t));
-    size_t rx = (size_t)capacity * SLOT_RX_REGION, tx = (size_t)capacity * SLOT_TX_REGION;
-    uint8_t *base = mmap(NULL, head + body + 2 * links + rx + tx, PROT_READ | PROT_WRITE,
-                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+static struct layout layout_of(uint32_t capacity) {
+    struct layout l = {
+        .head = round_page(sizeof(struct arena)),
+        .body = round_page((size_t)capacity * sizeof(struct slot)),
+        .links = round_page((size_t)capacity * sizeof(uint32_t)),
+        .rx = (size_t)capacity * SLOT_RX_REGION,
+    };
+    l.all = l.head + l.body + 2 * l.links + l.rx + (size_t)capacity * SLOT_TX_REGION;
+    return l;
+}
+
+/* A memory file of that size, or -1: then nobody but forked children can share the arena. */
+static int make_file(size_t size) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur < size)
+        return -1; /* the kernel would send SIGXFSZ */
+    int fd = memfd_create("mtlswrap-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -1;
+    if (!ftruncate(fd, (off_t)size) &&
+        !real.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+        return fd;
+    real.close(fd);
+    return -1;
+}
+
+static uint8_t *map_file(int fd, size_t size) {
+    int flags = MAP_SHARED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0);
+    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
     if (base == MAP_FAILED)
-        return false;
+        return NULL;
     /* Keys have no place in a core file. */
-    madvise(base, head + body + 2 * links + rx + tx, MADV_DONTDUMP);
-    slots = (struct slot *)(base + head);
-    rx_next = (_Atomic uint32_t *)(base + head + body);
-    tx_next = (_Atomic uint32_t *)(base + head + body + links);
-    rx_regions = base + head + body + 2 * links;
-    tx_regions = rx_regions + rx;
+    madvise(base, size, MADV_DONTDUMP);
+    return base;
+}
+
+static void use_arena(uint8_t *base, const struct layout *l) {
+    slots = (struct slot *)(base + l->head);
+    rx_next = (_Atomic uint32_t *)(base + l->head + l->body);
+    tx_next = (_Atomic uint32_t *)(base + l->head + l->body + l->links);
+    rx_regions = base + l->head + l->body + 2 * l->links;
+    tx_regions = rx_regions + l->rx;
     arena = (struct arena *)base;
-    arena->capacity = capacity;
+}
+
+static bool map_arena(uint32_t capacity) {
+    struct layout l = layout_of(capacity);
+    int fd = make_file(l.all);
+    uint8_t *base = map_file(fd, l.all);
+    if (!base) {
+        if (fd >= 0)
+            real.close(fd);
+        return false;
+    }
+    arena_file = fd;
+    struct arena *made = (struct arena *)base;
+    made->magic = ARENA_MAGIC;
+    made->slot_size = sizeof(struct slot);
+    made->capacity = capacity;
+    made->uid = geteuid();
+    made->gid = getegid();
+    use_arena(base, &l);
     return true;
 }
 
@@ -80,6 +137,59 @@ bool slot_arena_ready(void) {
             break;
     pthread_mutex_unlock(&arena_lock);
     return arena != NULL;
+}
+
+int slot_arena_file(void) {
+    int fd = arena_file;
+    arena_file = -1;
+    return fd;
+}
+
+/* Maps another process's arena; *l says where its parts lie. NULL: it is none, or not of this version. */
+static uint8_t *map_foreign(int fd, struct layout *l) {
+    struct arena head;
+    struct stat st;
+    enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
+    if (fstat(fd, &st) || (real.fcntl(fd, F_GET_SEALS) & SEALS) != SEALS ||
+        pread(fd, &head, sizeof head, 0) != (ssize_t)sizeof head || head.magic != ARENA_MAGIC ||
+        head.slot_size != sizeof(struct slot))
+        return NULL;
+    *l = layout_of(head.capacity);
+    return (size_t)st.st_size == l->all ? map_file(fd, l->all) : NULL;
+}
+
+bool slot_arena_adopt(int fd) {
+    struct layout l;
+    pthread_mutex_lock(&arena_lock);
+    uint8_t *base = arena ? NULL : map_foreign(fd, &l);
+    if (base)
+        use_arena(base, &l);
+    pthread_mutex_unlock(&arena_lock);
+    return base != NULL;
+}
+
+bool slot_arena_own_family(void) {
+    return arena && arena->uid == geteuid() && arena->gid == getegid();
+}
+
+bool slot_view_begin(struct slot_view *v, int fd, uint32_t index) {
+    struct layout l;
+    v->base = map_foreign(fd, &l);
+    if (!v->base)
+        return false;
+    v->size = l.all;
+    if (index >= ((struct arena *)v->base)->capacity) {
+        munmap(v->base, v->size);
+        return false;
+    }
+    v->slot = (struct slot *)(v->base + l.head) + index;
+    v->rx_regions = v->base + l.head + l.body + 2 * l.links;
+    v->tx_regions = v->rx_regions + l.rx;
+    return true;
+}
+
+void slot_view_end(struct slot_view *v) {
+    munmap(v->base, v->size);
 }
 
 uint32_t slot_capacity(void) {
@@ -210,8 +320,18 @@ uint32_t slot_unref(struct slot *s) {
     return atomic_fetch_sub(&s->refs, 1) - 1;
 }
 
-void slot_hold(struct slot *s) {
+void slot_unhold(struct slot *s) {
     pid_t self = getpid();
+    for (size_t i = 0; i < SLOT_HOLDERS; i++)
+        if (s->holders[i] == self)
+            s->holders[i] = 0;
+}
+
+void slot_hold(struct slot *s) {
+    slot_hold_for(s, getpid());
+}
+
+void slot_hold_for(struct slot *s, pid_t self) {
     for (size_t i = 0; i < SLOT_HOLDERS; i++)
         if (s->holders[i] == self)
             return;
