@@ -87,6 +87,12 @@ struct conn *conn_inbound(int fd, const struct sockaddr *peer, socklen_t len);
 /* Puts the slot behind fd. */
 void conn_publish(struct conn *c, int fd);
 
+/* This process's part of a connection that a relative or the former program image began, for one more
+ * descriptor; the caller puts it into the table. NULL: out of memory. */
+struct conn *conn_join(struct slot *s, int fd);
+/* The kernel's name for the socket behind fd, never used twice; 0: no socket. */
+uint64_t conn_cookie(int fd);
+
 /* Declares a connection failed: error becomes the errno of the next call, the kernel's socket is shut so that
  * readiness tells, one line says why. Both locks may be held, tx_lock must be. */
 void conn_fail(int fd, struct slot *s, int error, const char *why);

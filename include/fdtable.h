@@ -45,6 +45,10 @@ void fdtable_own_close(int fd);
 /* The next one >= from, or -1. */
 int fdtable_next_own(int from);
 
+/* Moves fd up (the old number is closed) and keeps it in forked children too: the arena's file. -1: lost. */
+int fdtable_own_keep(int fd);
+int fdtable_own_kept(void);
+
 /* In a child that shares the parent's memory (vfork, posix_spawn) nothing may be changed. */
 bool fdtable_mine(void);
 /* After a fork: this process owns its copy now. */

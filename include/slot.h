@@ -62,6 +62,7 @@ struct slot {
     bool server;
     bool permissive;
     uint16_t id_low; /* keeps log lines of one connection together */
+    uint64_t cookie; /* SO_COOKIE: whatever number it has, this is the kernel's socket */
     union slot_address local, peer;
     char rule[SLOT_RULE_MAX]; /* "file:line [Section]" */
 
@@ -101,6 +102,24 @@ struct slot {
 /* Maps the arena (once per process family). False when memory cannot be reserved. */
 bool slot_arena_ready(void);
 
+/* The arena's file, for the one who keeps it out of the program's way; -1 when there is none or it was handed
+ * out before. */
+int slot_arena_file(void);
+/* Maps the arena that the former program image or a relative made, instead of a new one. False when there is
+ * one already, or fd is none of this version. */
+bool slot_arena_adopt(int fd);
+/* This process has the credentials of the one that made the arena: its keys are no secret here. */
+bool slot_arena_own_family(void);
+
+/* One slot of another family's arena, to take a connection over from. */
+struct slot_view {
+    uint8_t *base, *rx_regions, *tx_regions;
+    size_t size;
+    struct slot *slot;
+};
+bool slot_view_begin(struct slot_view *v, int fd, uint32_t index);
+void slot_view_end(struct slot_view *v);
+
 /* A fresh slot with refs 1, held by this process, both locks initialised, state SLOT_SHAKING. NULL when
  * there is none left even after slots of dead processes were taken back. */
 struct slot *slot_new(void);
@@ -117,6 +136,9 @@ uint32_t slot_unref(struct slot *s);
  * behind). */
 bool slot_others_dead(const struct slot *s);
 void slot_hold(struct slot *s);
+void slot_hold_for(struct slot *s, pid_t pid);
+/* This process no longer does (it is about to become another program). */
+void slot_unhold(struct slot *s);
 void slot_free(struct slot *s);
 
 /* Locks survive the death and the cancellation of their owner. False: this very thread holds it already
