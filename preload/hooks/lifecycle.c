@@ -149,9 +149,11 @@ static int connect_any(int fd, const struct sockaddr *addr, socklen_t len) {
         hook_fresh(fd); /* TCP resets here, or the first attempt has failed */
     else if (s)
         return real.connect(fd, addr, len); /* "already", "is connected", or the end of a pending one */
+    int saved = errno;
     struct conn *c = conn_outbound(fd, addr, len);
     if (!c && errno)
         return -1;
+    errno = saved;
     if (places_target(addr, len, &target))
         addr = (struct sockaddr *)&target;
     places_source(fd, addr);
