@@ -116,6 +116,14 @@ static void judge_imports(struct inspect *in, const char *path) {
         refuse(in, INSPECT_NOTHING, "%s imports no socket call; there is nothing to wrap", path);
 }
 
+/* ASan's runtime ends a program in which it is not the first object of all. */
+static void find_sanitizer(struct inspect *in, const struct elfread *e) {
+    const char *needed;
+    for (size_t n = 0; (needed = elfread_string(e, DT_NEEDED, n)); n++)
+        if (strncmp(needed, "libasan.so", 10) == 0 && strlen(needed) < sizeof in->before)
+            snprintf(in->before, sizeof in->before, "%s", needed);
+}
+
 static void inspect_elf(struct inspect *in, const char *path, const struct filemap *m) {
     struct elfread e;
     enum elfread_status status = elfread_open(&e, m->data, m->size);
@@ -132,6 +140,7 @@ static void inspect_elf(struct inspect *in, const char *path, const struct filem
     if (in->verdict != INSPECT_OK)
         return;
     snprintf(in->loader, sizeof in->loader, "%s", e.interp);
+    find_sanitizer(in, &e);
     judge_imports(in, path);
 }
 

@@ -141,8 +141,9 @@ static int check_config(struct run *r, bool fallback) {
 static bool set_environment(const struct run *r) {
     const char *others = getenv("LD_PRELOAD");
     char preload[PATH_MAX * 2];
-    int n = others && *others ? snprintf(preload, sizeof preload, "%s:%s", r->library, others)
-                              : snprintf(preload, sizeof preload, "%s", r->library);
+    const char *first = r->program.before;
+    int n = snprintf(preload, sizeof preload, "%s%s%s%s%s", first, *first ? ":" : "", r->library,
+                     others && *others ? ":" : "", others ? others : "");
     if (n >= (int)sizeof preload) {
         cli_error("LD_PRELOAD is too long");
         return false;

@@ -7,6 +7,7 @@
 M=$BUILD/mtlswrap
 export MTLSWRAP_STATE=$T/state
 unset MTLSWRAP_LIB
+export ASAN_OPTIONS=verify_asan_link_order=0 # for a build of the command with ASan: it is started with LD_PRELOAD
 
 # An object that proves its loading and does nothing else, one that proves nothing, one that ld.so refuses.
 cat >"$T/good.c" <<'C'
@@ -116,6 +117,12 @@ PY
 with good -- python3 "$T/look.py"
 equal 'descriptors and children' "$(python3 "$T/look.py" </dev/null 2>"$T/err")" "$(cat "$T/out")"
 case_ok the-program-is-itself
+
+# ASan's runtime insists on being the first object of all.
+gcc -fsanitize=address -o "$T/asan" "$T/empty.c"
+try env -u ASAN_OPTIONS MTLSWRAP_LIB="$T/good/libmtlswrap.so" "$M" run -- "$T/asan"
+equal 'status of a program with ASan' 0 "$S"
+case_ok asan
 
 refused() { # STATUS PATTERN WORDS…
     local expected=$1 pattern=$2
