@@ -18,7 +18,7 @@
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 
-enum { ENTRY_MAX = 32, LOOK_EVERY_MS = 1000, PSK_DHE_KE = 1 /* RFC 8446 4.2.9 */ };
+enum { ENTRY_MAX = 32, LOOK_EVERY_MS = 1000, TRY_AGAIN_MS = 5000, PSK_DHE_KE = 1 /* RFC 8446 4.2.9 */ };
 
 static const char TLS13_SUITES[] =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
@@ -33,9 +33,9 @@ struct entry {
     struct credentials_files files;
     struct credentials_stamp stamp;   /* of what is live */
     struct credentials_stamp refused; /* of what was looked at last and not taken */
-    bool has_refused;
-    uint64_t looked, used; /* milliseconds of the monotonic clock */
-    char key[];            /* what differs between contexts */
+    uint64_t refused_at;              /* 0: never */
+    uint64_t looked, used;            /* milliseconds of the monotonic clock */
+    char key[];                       /* what differs between contexts */
 };
 static struct entry *entries;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -269,30 +269,40 @@ static void take(struct entry *e, struct context *fresh, const struct credential
     e->live = fresh;
     e->files = *files;
     e->stamp = *stamp;
-    e->has_refused = false;
+    e->refused_at = 0;
     tls_log(LOG_LEVEL_INFO, "credentials reloaded from %s%s%s", files->chain[0] ? files->chain : files->roots,
             fresh->cred.id[0] ? ": now " : "", fresh->cred.id);
     context_put(old);
 }
 
+static void refuse(struct entry *e, const struct credentials_stamp *stamp, uint64_t now, const char *error) {
+    bool said = e->refused_at && same_stamp(stamp, &e->refused);
+    e->refused = *stamp;
+    e->refused_at = now;
+    if (!said)
+        tls_log(LOG_LEVEL_WARN, "changed credentials do not fit together, the old ones stay: %s", error);
+}
+
+/* Files that did not do may do later without having been touched: a certificate whose time comes. */
+static bool due(const struct entry *e, const struct credentials_stamp *stamp, uint64_t now) {
+    if (same_stamp(stamp, &e->stamp))
+        return false;
+    return !e->refused_at || !same_stamp(stamp, &e->refused) || now - e->refused_at >= TRY_AGAIN_MS;
+}
+
 /* Prepare, then commit or keep the old; one line per set of files that was refused. */
-static void reload(struct entry *e, const struct handshake_config *cfg) {
+static void reload(struct entry *e, const struct handshake_config *cfg, uint64_t now) {
     struct credentials_files *files = malloc(sizeof *files);
     struct credentials_stamp stamp;
     char error[HANDSHAKE_ERROR_MAX];
-    if (!files || credentials_files(cfg, files, error) != 0) {
-        free(files);
-        return;
-    }
-    credentials_stamp(files, &stamp);
-    bool seen = same_stamp(&stamp, &e->stamp) || (e->has_refused && same_stamp(&stamp, &e->refused));
-    struct context *fresh = seen ? NULL : make(cfg, files, error);
-    if (fresh)
-        take(e, fresh, files, &stamp);
-    else if (!seen) {
-        e->refused = stamp;
-        e->has_refused = true;
-        tls_log(LOG_LEVEL_WARN, "changed credentials do not fit together, the old ones stay: %s", error);
+    if (files && credentials_files(cfg, files, error) == 0) {
+        credentials_stamp(files, &stamp);
+        bool try_ = due(e, &stamp, now);
+        struct context *fresh = try_ ? make(cfg, files, error) : NULL;
+        if (fresh)
+            take(e, fresh, files, &stamp);
+        else if (try_)
+            refuse(e, &stamp, now, error);
     }
     free(files);
 }
@@ -313,7 +323,7 @@ struct context *context_get(const struct handshake_config *cfg, char *error) {
     if (!e)
         e = add(cfg, key, len, error);
     else if (now - e->looked >= LOOK_EVERY_MS)
-        reload(e, cfg);
+        reload(e, cfg, now);
     else
         now = e->looked; /* nothing was looked at */
     if (e) {

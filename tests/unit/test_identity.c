@@ -159,6 +159,21 @@ Test(identity, reload_waits_until_all_fits) {
     test_cert_free(&leaf);
 }
 
+/* A CA whose clock is a little ahead: the files are right, only early. */
+Test(identity, a_certificate_whose_time_comes_is_taken) {
+    const char *dir = test_account("server", &ca, TEST_ID("old"));
+    struct handshake_config cfg = open_server(dir);
+    serves_as(cfg, TEST_ID("old"));
+    struct test_cert leaf = test_issue(&ca, (struct test_wish){.uri = {TEST_ID("new")}, .begin = 4});
+    (void)test_identity(dir, &leaf, NULL, ca.cert);
+    sleep(2);
+    serves_as(cfg, TEST_ID("old"));
+    cr_assert(strstr(logged, "certificate is not yet valid"), "%s", logged);
+    sleep(6);
+    serves_as(cfg, TEST_ID("new"));
+    test_cert_free(&leaf);
+}
+
 Test(identity, a_handshake_under_way_survives_a_reload) {
     const char *dir = test_account("server", &ca, TEST_ID("old"));
     struct test_pair *p = test_pair_new(test_client(client_dir), test_server(dir));
