@@ -21,6 +21,7 @@
 #include "names.h"
 #include "options.h"
 #include "real.h"
+#include "streams.h"
 
 /* Slot index -> conn. Reserved like the arena, touched as needed; an entry is written under the slot's
  * tx_lock or before the slot is published. */
@@ -260,6 +261,7 @@ void conn_publish(struct conn *c, int fd) {
     atomic_store(&c->fds, 1);
     c->deadline_ms = c->born_ms + c->mesh->handshake_timeout_ms;
     fdtable_set(fd, c->slot);
+    streams_std_sync(fd);
 }
 
 void conn_fail(int fd, struct slot *s, int error, const char *why) {

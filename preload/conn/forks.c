@@ -8,6 +8,7 @@
 #include "conn.h"
 #include "driver.h"
 #include "fdtable.h"
+#include "streams.h"
 
 static void each(void (*what)(struct slot *s)) {
     for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
@@ -46,6 +47,7 @@ void forks_child(void) {
     fdtable_forked();
     each(sign_in);
     conn_forked();
+    streams_forked();
 }
 
 void forks_failed(void) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "farewell.h"
+#include "streams.h"
 
 void hook_fresh(int fd) {
     struct slot *s = fdtable_mine() ? fdtable_take(fd) : NULL;
@@ -18,10 +19,17 @@ void hook_release(int fd) {
         farewell(fd, s);
 }
 
+static int close_managed(int fd) {
+    hook_release(fd);
+    int r = real.close(fd);
+    streams_std_sync(fd);
+    return r;
+}
+
 EXPORT int close(int fd) {
     if (fdtable_entry(fd))
-        hook_release(fd);
-    else if (fdtable_is_own(fd) && fdtable_mine()) {
+        return close_managed(fd);
+    if (fdtable_is_own(fd) && fdtable_mine()) {
         errno = EBADF;
         return -1;
     }
@@ -54,7 +62,9 @@ EXPORT int close_range(unsigned first, unsigned last, int flags) {
     if ((unsigned)flags & CLOSE_RANGE_CLOEXEC)
         return real.close_range(first, last, flags);
     release_span(first, last);
-    return close_span(first, last, flags);
+    int r = close_span(first, last, flags);
+    streams_std_ready();
+    return r;
 }
 
 EXPORT void closefrom(int first) {
@@ -67,4 +77,5 @@ EXPORT void closefrom(int first) {
     release_span((unsigned)first, UINT32_MAX);
     if (fdtable_next_own(first) < 0 || close_span((unsigned)first, UINT32_MAX, 0))
         real.closefrom(first);
+    streams_std_ready();
 }

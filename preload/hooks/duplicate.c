@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "streams.h"
+
 void hook_duplicated(int old, int fd) {
     if (!fdtable_mine())
         return;
@@ -18,6 +20,7 @@ void hook_duplicated(int old, int fd) {
         atomic_fetch_add(&c->fds, 1);
     slot_ref(s);
     fdtable_set(fd, s);
+    streams_std_sync(fd);
 }
 
 EXPORT int dup(int old) {
@@ -30,6 +33,12 @@ EXPORT int dup(int old) {
 /* The number is given up only when the call will succeed: old must be open. */
 static bool replaces(int old, int fd) {
     return old != fd && fdtable_entry(fd) && real.fcntl(old, F_GETFD) >= 0;
+}
+
+/* stdio streams on fd must be ready for a protected connection before it is there, and know when it is not. */
+static void announce(int old, int fd) {
+    if (old != fd && fdtable_entry(old) && fdtable_slot(old))
+        streams_expect(fd);
 }
 
 /* A number that holds a connection of ours until its last bytes are delivered. */
@@ -45,9 +54,11 @@ EXPORT int dup2(int old, int fd) {
         return -1;
     if (replaces(old, fd))
         hook_release(fd);
+    announce(old, fd);
     int r = real.dup2(old, fd);
     if (r >= 0 && old != fd && fdtable_entry(old))
         hook_duplicated(old, fd);
+    streams_std_sync(fd);
     return r;
 }
 
@@ -60,9 +71,11 @@ EXPORT int dup3(int old, int fd, int flags) {
         return -1;
     if (!(flags & ~O_CLOEXEC) && replaces(old, fd))
         hook_release(fd);
+    announce(old, fd);
     int r = real.dup3(old, fd, flags);
     if (r >= 0 && fdtable_entry(old))
         hook_duplicated(old, fd);
+    streams_std_sync(fd);
     return r;
 }
 

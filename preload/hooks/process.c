@@ -6,6 +6,7 @@
 
 #include "farewell.h"
 #include "forks.h"
+#include "streams.h"
 
 EXPORT pid_t fork(void) {
     bool counted = fdtable_next(0) >= 0;
@@ -37,6 +38,7 @@ static void leave(void) {
 }
 
 __attribute__((destructor)) static void end(void) {
+    streams_finish();
     leave();
 }
 
