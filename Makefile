@@ -57,9 +57,18 @@ test: ## install what is missing, build, and run every test
 check: all $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT)) ## run every test with what is installed
 	BUILD=$(abspath $(BUILD)) tests/run
 
+# The load program has the system's OpenSSL, as the programs that it is compared with.
+$(BUILD)/bench/load: $(call obj,$(wildcard tests/bench/load*.c))
+	@mkdir -p $(@D)
+	$(CC) -pthread -o $@ $^ -lssl -lcrypto
+bench: ## install what it needs, build, and measure (PART=NAME: one part of it)
+	tests/deps.sh bench
+	+$(MAKE) all $(BUILD)/bench/load
+	BUILD=$(abspath $(BUILD)) tests/bench/run $(PART)
+
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 clean: ## remove what was built
 	rm -rf $(BUILD)
 .PRECIOUS: $(BUILD)/obj/%.o
-.PHONY: all deps demo test check help clean
+.PHONY: all deps demo test check bench help clean

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs the Debian packages that are missing: `tests/deps.sh [build] [demo] [test] [lint]`, all
+# Installs the Debian packages that are missing: `tests/deps.sh [build] [demo] [test] [bench] [lint]`, all
 # groups when none is named. The one place that lists packages. Never upgrades what is there, starts
 # no service, and leaves none enabled that this script brought in.
 set -eu
@@ -19,8 +19,12 @@ packages_of() {
             openbsd-inetd systemd php-cli perl ruby tcl erlang-base libjemalloc2 \
             libtcmalloc-minimal4
         ;;
+    bench)
+        packages_of build
+        echo openssl nginx-light redis-server redis-tools iperf3 stunnel4 haproxy python3 util-linux
+        ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck binutils ;;
-    *) echo "usage: tests/deps.sh [build] [demo] [test] [lint]" >&2 && exit 64 ;;
+    *) echo "usage: tests/deps.sh [build] [demo] [test] [bench] [lint]" >&2 && exit 64 ;;
     esac
 }
 
@@ -71,7 +75,7 @@ disable_services() { # PACKAGE…
 
 main() {
     local wanted packages before
-    [ $# -gt 0 ] || set -- build demo test lint
+    [ $# -gt 0 ] || set -- build demo test bench lint
     wanted=$(for group; do packages_of "$group"; done)
     # The lists are words on purpose.
     # shellcheck disable=SC2086
