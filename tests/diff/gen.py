@@ -320,13 +320,41 @@ class Script:
         if self.chance(0.5):
             self.say(f"pump {a} {b} {total} {out} {into}")
         elif self.chance(0.6) and not e.timeo and not e.peer.timeo:
-            self.say(f"@t1& {'sendfileall ' + a + ' ' + str(total) if False else f'writeall {a} {total} {out}'}")
-            self.say(f"readexact {b} {total} {into}")
-            self.say("@t1 wait")
+            self.threads_carry(e, total, out, into)
         else:
             self.say(f"fill {a} {max(out, 1000)}")
             self.say(f"drain {b} {a} {max(into, 1000)}")
         e.cold = e.peer.cold = False
+
+    def threads_carry(self, e, total, out, into):
+        """A writer in a thread, the reader here; or a file that is sent and closed behind."""
+        a, b = self.ref(e), self.ref(e.peer)
+        if total <= 1 << 20 and total and not e.tight and self.chance(0.3):
+            self.say(f"@t1& sendfileall {a} {total}")
+            self.say(f"{self.pick('recv', 'recvmsg')} {b} {min(total, 1000)} w")
+            self.say(f"spliceexact {b} {total - min(total, 1000)}")
+        else:
+            self.say(f"@t1& writeall {a} {total} {out}{self.pick('', '', ' m')}")
+            self.say(f"readexact {b} {total} {into}")
+        self.say("@t1 wait")
+
+    def masked(self):
+        """A signal that waits behind the mask until a call lets it through."""
+        ends = [e for e in self.ends if not e.closed and not e.cold and not e.readable()]
+        if not ends:
+            return
+        name = self.ref(self.rng.choice(ends))
+        self.say("sigmask block USR1")
+        if self.chance(0.7):
+            self.say("kill m USR1")
+            self.say(self.pick(f"ppoll 1000 open {name}:i", f"pselect 1000 open r:{name}"))
+        self.say(self.pick(f"ppoll 5 open {name}:i", f"pselect 5 block r:{name}", f"ppoll 5 - {name}:ir"))
+        self.say("sigmask open USR1")
+
+    def beside(self):
+        """Another program runs while connections are open."""
+        if not self.child:
+            self.say(f"beside {self.pick('fork', 'vfork', 'spawn', 'system', 'popen')}")
 
     def bad(self):
         e = self.live(lambda e: not e.cold)
@@ -481,7 +509,7 @@ class Script:
     def steps(self, count):
         actions = ([self.write] * 10 + [self.read] * 12 + [self.readiness] * 7 + [self.epoll] * 7 + [self.option] * 5
                    + [self.dup] * 2 + [self.blocked] * 2 + [self.bad] + [self.half_close] + [self.bulk]
-                   + [self.fork, self.timer, self.nested])
+                   + [self.fork, self.timer, self.nested, self.masked, self.beside])
         for _ in range(count):
             if self.chance(0.02):
                 self.buffers()
