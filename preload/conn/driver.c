@@ -212,6 +212,8 @@ static enum need tend_shaking(struct conn *c) {
     if (!slot_trylock(&s->rx_lock))
         return too_late(c) ? NEED_NOTHING : NEED_INPUT; /* a blocked reader attends */
     enum shake_result r = shake_advance(c->fd, s, false);
+    if (atomic_load(&s->state) == SLOT_DEAD)
+        s->error_told = false; /* the program has yet to hear of it */
     slot_unlock(&s->rx_lock);
     if (atomic_load(&s->state) == SLOT_OPEN)
         return tend_open(c);

@@ -42,6 +42,17 @@ static bool is_dead_error(struct slot *s) {
     return atomic_load(&s->state) == SLOT_DEAD && !s->error_told;
 }
 
+/* The kernel tells an error once: by SO_ERROR or by a call, never by both. */
+static void note_error(struct slot *s, const void *value, socklen_t len) {
+    int error = 0;
+    memcpy(&error, value, len < sizeof error ? len : sizeof error);
+    if (!error)
+        return;
+    s->error = error;
+    s->error_told = true;
+    slot_set_state(s, SLOT_DEAD);
+}
+
 int options_get(int fd, struct slot *s, int level, int name, void *value, socklen_t *len) {
     if (level == SOL_SOCKET && value && len && *len >= sizeof(int)) {
         if (name == SO_ERROR && is_dead_error(s)) {
@@ -53,7 +64,10 @@ int options_get(int fd, struct slot *s, int level, int name, void *value, sockle
         if (name == SO_RCVBUF && s->user_rcvbuf)
             return give((int)s->user_rcvbuf, value, len);
     }
-    return real.getsockopt(fd, level, name, value, len);
+    int r = real.getsockopt(fd, level, name, value, len);
+    if (!r && level == SOL_SOCKET && name == SO_ERROR && atomic_load(&s->state) == SLOT_OPEN)
+        note_error(s, value, *len);
+    return r;
 }
 
 void options_learn(int fd, struct slot *s) {

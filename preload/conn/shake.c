@@ -411,6 +411,12 @@ static enum shake_result advance(int fd, struct slot *s, struct conn *c, bool wa
         atomic_store(&s->rx_waits, false);
         if (look == LOOK_NOTHING)
             return SHAKE_NOTHING;
+        if (look == LOOK_STOP && errno != EAGAIN && errno != EINTR) { /* the kernel says it once */
+            s->error = errno;
+            s->error_told = true;
+            slot_set_state(s, SLOT_DEAD);
+            return SHAKE_AGAIN;
+        }
         if (look == LOOK_STOP && !(wait && flags && errno == EAGAIN))
             return SHAKE_AGAIN;
     }

@@ -135,9 +135,10 @@ static bool is_unspec(const struct sockaddr *addr, socklen_t len) {
 
 /* A second connect() of a descriptor whose first one is pending, or done. */
 static bool same_attempt(const struct slot *s, const struct sockaddr *addr, socklen_t len) {
-    if (atomic_load(&s->state) != SLOT_SHAKING || s->shaker)
+    if (s->shaker || atomic_load(&s->state) == SLOT_OPEN)
         return true;
-    return len <= sizeof s->peer && !memcmp(&s->peer, addr, len < sizeof s->peer.v4 ? len : 8);
+    return atomic_load(&s->state) == SLOT_SHAKING && len <= sizeof s->peer &&
+           !memcmp(&s->peer, addr, len < sizeof s->peer.v4 ? len : 8);
 }
 
 static int connect_any(int fd, const struct sockaddr *addr, socklen_t len) {

@@ -153,17 +153,21 @@ static int receive_many(int fd, struct mmsghdr *msgs, unsigned n, int flags, con
         end.tv_sec += timeout->tv_sec + (end.tv_nsec + timeout->tv_nsec) / 1000000000;
         end.tv_nsec = (end.tv_nsec + timeout->tv_nsec) % 1000000000;
     }
+    int saved = errno;
     unsigned done = 0;
     for (; done < n; done++) {
         ssize_t got = recvmsg(fd, &msgs[done].msg_hdr, flags & ~MSG_WAITFORONE);
         if (got < 0)
-            return done ? (int)done : -1;
+            break;
         msgs[done].msg_len = (unsigned)got;
         if (flags & MSG_WAITFORONE)
             flags |= MSG_DONTWAIT;
         if (timeout && expired(&end))
             return (int)done + 1;
     }
+    if (!done && n)
+        return -1;
+    errno = saved;
     return (int)done;
 }
 
