@@ -106,6 +106,10 @@ static bool renew_one(struct walk *w, const char *path) {
     }
     if (d.is_ca)
         return true;
+    if (!identity_issued_by(w->ca_dir, path)) {
+        cli_warn("%s: not issued by the CA in %s; left alone", path, w->ca_dir);
+        return true;
+    }
     if (!cut_uri(d.spiffe_id, w->domain, ns, account) || !certs_above(path, ns, account, certs)) {
         cli_warn("%s: not an identity of %s in NAMESPACE/ACCOUNT/; left alone", path, w->domain);
         return true;

@@ -45,21 +45,21 @@ static const char *text(const struct elfread *e, size_t at, size_t len) {
     return (const char *)e->data + at;
 }
 
-static bool segment(const struct elfread *e, size_t i, ElfW(Phdr) * ph) {
+static bool segment(const struct elfread *e, size_t i, elfread_phdr *ph) {
     size_t skip = i * sizeof *ph; /* i < 65536 */
     return e->header.e_phoff <= e->size && fetch(e, (size_t)e->header.e_phoff + skip, ph, sizeof *ph);
 }
 
-static bool section(const struct elfread *e, size_t i, ElfW(Shdr) * sh) {
+static bool section(const struct elfread *e, size_t i, elfread_shdr *sh) {
     size_t skip = i * sizeof *sh;
     return e->header.e_shoff && e->header.e_shoff <= e->size &&
            fetch(e, (size_t)e->header.e_shoff + skip, sh, sizeof *sh);
 }
 
 /* Where an address of the image lies in the file. */
-static bool offset_of(const struct elfread *e, ElfW(Addr) addr, size_t *at) {
+static bool offset_of(const struct elfread *e, elfread_addr addr, size_t *at) {
     for (size_t i = 0; i < e->header.e_phnum; i++) {
-        ElfW(Phdr) ph;
+        elfread_phdr ph;
         if (!segment(e, i, &ph))
             return false;
         if (ph.p_type != PT_LOAD || addr < ph.p_vaddr || addr - ph.p_vaddr >= ph.p_filesz)
@@ -74,7 +74,7 @@ static bool offset_of(const struct elfread *e, ElfW(Addr) addr, size_t *at) {
 }
 
 static bool note_is_go(const struct elfread *e, size_t at, size_t len) {
-    ElfW(Nhdr) n;
+    elfread_nhdr n;
     char name[4];
     return len >= sizeof n + 4 && fetch(e, at, &n, sizeof n) && n.n_namesz == 4 &&
            fetch(e, at + sizeof n, name, 4) && memcmp(name, "Go\0", 4) == 0;
@@ -82,7 +82,7 @@ static bool note_is_go(const struct elfread *e, size_t at, size_t len) {
 
 static enum elfread_status read_segments(struct elfread *e) {
     for (size_t i = 0; i < e->header.e_phnum; i++) {
-        ElfW(Phdr) ph;
+        elfread_phdr ph;
         if (!segment(e, i, &ph))
             return ELFREAD_BROKEN;
         if (ph.p_type == PT_INTERP && !(e->interp = text(e, (size_t)ph.p_offset, (size_t)ph.p_filesz)))
@@ -94,19 +94,19 @@ static enum elfread_status read_segments(struct elfread *e) {
                 return ELFREAD_BROKEN;
             e->has_dynamic = true;
             e->dyn_at = (size_t)ph.p_offset;
-            e->dyn_len = (size_t)ph.p_filesz / sizeof(ElfW(Dyn));
+            e->dyn_len = (size_t)ph.p_filesz / sizeof(elfread_dyn);
         }
     }
     return ELFREAD_OK;
 }
 
 /* The i-th dynamic entry; false at the end of the list. */
-static bool dynamic(const struct elfread *e, size_t i, ElfW(Dyn) * d) {
+static bool dynamic(const struct elfread *e, size_t i, elfread_dyn *d) {
     return i < e->dyn_len && fetch(e, e->dyn_at + i * sizeof *d, d, sizeof *d) && d->d_tag != DT_NULL;
 }
 
-static bool dynamic_value(const struct elfread *e, ElfW(Sxword) tag, ElfW(Xword) * value) {
-    ElfW(Dyn) d;
+static bool dynamic_value(const struct elfread *e, elfread_sxword tag, elfread_xword *value) {
+    elfread_dyn d;
     for (size_t i = 0; dynamic(e, i, &d); i++)
         if (d.d_tag == tag) {
             *value = d.d_un.d_val;
@@ -117,38 +117,38 @@ static bool dynamic_value(const struct elfread *e, ElfW(Sxword) tag, ElfW(Xword)
 
 /* Section headers say it exactly, but may be stripped; DT_HASH counts too; without both the linker's
  * habit of putting the strings right behind the symbols gives the bound. */
-static size_t count_symbols(const struct elfread *e, ElfW(Addr) symtab, ElfW(Addr) strtab) {
-    ElfW(Shdr) sh;
+static size_t count_symbols(const struct elfread *e, elfread_addr symtab, elfread_addr strtab) {
+    elfread_shdr sh;
     for (size_t i = 0; i < e->header.e_shnum && section(e, i, &sh); i++)
         if (sh.sh_type == SHT_DYNSYM && sh.sh_addr == symtab)
-            return (size_t)sh.sh_size / sizeof(ElfW(Sym));
-    ElfW(Xword) hash;
+            return (size_t)sh.sh_size / sizeof(elfread_sym);
+    elfread_xword hash;
     size_t at;
     uint32_t counts[2];
-    if (dynamic_value(e, DT_HASH, &hash) && offset_of(e, (ElfW(Addr))hash, &at) &&
+    if (dynamic_value(e, DT_HASH, &hash) && offset_of(e, (elfread_addr)hash, &at) &&
         fetch(e, at, counts, sizeof counts))
         return counts[1];
-    return strtab > symtab ? (size_t)(strtab - symtab) / sizeof(ElfW(Sym)) : 0;
+    return strtab > symtab ? (size_t)(strtab - symtab) / sizeof(elfread_sym) : 0;
 }
 
 static void read_tables(struct elfread *e) {
-    ElfW(Xword) strtab, strsz, symtab;
+    elfread_xword strtab, strsz, symtab;
     size_t at;
     if (!dynamic_value(e, DT_STRTAB, &strtab) || !dynamic_value(e, DT_STRSZ, &strsz) ||
-        !offset_of(e, (ElfW(Addr))strtab, &at) || !inside(e, at, (size_t)strsz))
+        !offset_of(e, (elfread_addr)strtab, &at) || !inside(e, at, (size_t)strsz))
         return;
     e->str_at = at;
     e->str_len = (size_t)strsz;
-    if (!dynamic_value(e, DT_SYMTAB, &symtab) || !offset_of(e, (ElfW(Addr))symtab, &at))
+    if (!dynamic_value(e, DT_SYMTAB, &symtab) || !offset_of(e, (elfread_addr)symtab, &at))
         return;
-    size_t count = count_symbols(e, (ElfW(Addr))symtab, (ElfW(Addr))strtab);
-    size_t room = (e->size - at) / sizeof(ElfW(Sym));
+    size_t count = count_symbols(e, (elfread_addr)symtab, (elfread_addr)strtab);
+    size_t room = (e->size - at) / sizeof(elfread_sym);
     e->sym_at = at;
     e->sym_len = count < room ? count : room;
 }
 
 static void look_for_go(struct elfread *e) {
-    ElfW(Shdr) names, sh;
+    elfread_shdr names, sh;
     if (!section(e, e->header.e_shstrndx, &names))
         return;
     for (size_t i = 0; i < e->header.e_shnum && section(e, i, &sh); i++) {
@@ -174,9 +174,9 @@ enum elfread_status elfread_open(struct elfread *e, const void *data, size_t siz
         return ELFREAD_BROKEN;
     if (e->header.e_machine != NATIVE_MACHINE)
         return ELFREAD_FOREIGN;
-    if (e->header.e_phnum && e->header.e_phentsize != sizeof(ElfW(Phdr)))
+    if (e->header.e_phnum && e->header.e_phentsize != sizeof(elfread_phdr))
         return ELFREAD_BROKEN;
-    if (e->header.e_shentsize != sizeof(ElfW(Shdr)))
+    if (e->header.e_shentsize != sizeof(elfread_shdr))
         e->header.e_shoff = 0; /* the kernel and ld.so never look at sections; neither must we insist */
     enum elfread_status status = read_segments(e);
     if (status != ELFREAD_OK)
@@ -186,8 +186,8 @@ enum elfread_status elfread_open(struct elfread *e, const void *data, size_t siz
     return ELFREAD_OK;
 }
 
-const char *elfread_string(const struct elfread *e, ElfW(Sxword) tag, size_t n) {
-    ElfW(Dyn) d;
+const char *elfread_string(const struct elfread *e, elfread_sxword tag, size_t n) {
+    elfread_dyn d;
     for (size_t i = 0; dynamic(e, i, &d); i++) {
         if (d.d_tag != tag || n-- > 0)
             continue;
@@ -199,7 +199,7 @@ const char *elfread_string(const struct elfread *e, ElfW(Sxword) tag, size_t n) 
 }
 
 const char *elfread_import(const struct elfread *e, size_t i) {
-    ElfW(Sym) s;
+    elfread_sym s;
     if (i >= e->sym_len || !fetch(e, e->sym_at + i * sizeof s, &s, sizeof s) || s.st_shndx != SHN_UNDEF ||
         s.st_name == 0 || s.st_name >= e->str_len)
         return NULL;

@@ -15,12 +15,16 @@
 
 enum { NAMES_MAX = 32 };
 
-/* A DNS label (RFC 1123): such a word is safe in a path and in a SPIFFE URI. */
-static bool is_label(const char *s, size_t len) {
-    if (len == 0 || len >= IDENTITY_NAME_MAX || s[0] == '-' || s[len - 1] == '-')
+static bool is_edge(char c) {
+    return islower((unsigned char)c) || isdigit((unsigned char)c) || c == '_';
+}
+
+/* The names that a table may hold; such a word is safe in a path and in a SPIFFE URI. */
+static bool is_name(const char *s, size_t len, bool dots) {
+    if (len == 0 || len >= IDENTITY_NAME_MAX || !is_edge(s[0]) || !is_edge(s[len - 1]))
         return false;
-    for (size_t i = 0; i < len; i++)
-        if (!islower((unsigned char)s[i]) && !isdigit((unsigned char)s[i]) && s[i] != '-')
+    for (size_t i = 1; i < len; i++)
+        if (!is_edge(s[i]) && s[i] != '-' && !(dots && s[i] == '.' && s[i - 1] != '.'))
             return false;
     return true;
 }
@@ -29,11 +33,26 @@ bool identity_split(const char *word, const char *fallback, char *ns, char *name
     const char *slash = strchr(word, '/');
     const char *from = slash ? word : fallback, *rest = slash ? slash + 1 : word;
     size_t len = slash ? (size_t)(slash - word) : strlen(fallback);
-    if (!is_label(from, len) || !is_label(rest, strlen(rest)))
+    if (!is_name(from, len, false) || !is_name(rest, strlen(rest), true))
         return false;
     snprintf(ns, IDENTITY_NAME_MAX, "%.*s", (int)len, from);
     snprintf(name, IDENTITY_NAME_MAX, "%s", rest);
     return true;
+}
+
+bool identity_issued_by(const char *ca_dir, const char *dir) {
+    struct ca_description ca, own;
+    char root[PATH_MAX], theirs[PATH_MAX], err[CA_ERROR_MAX];
+    return paths_join(root, dir, "root-cert.pem") && paths_join(theirs, ca_dir, "root-cert.pem") &&
+           ca_describe(root, &own, err) == 0 && ca_describe(theirs, &ca, err) == 0 &&
+           strcmp(own.sha256, ca.sha256) == 0;
+}
+
+/* Files that came from somewhere else are not ours to replace, however old. */
+static bool is_foreign(const char *ca_dir, const char *dir) {
+    char chain[PATH_MAX];
+    return paths_join(chain, dir, "cert-chain.pem") && access(chain, F_OK) == 0 &&
+           !identity_issued_by(ca_dir, dir);
 }
 
 bool identity_is_ca(const char *dir) {
@@ -115,7 +134,7 @@ int identity_issue(const char *ca_dir, const char *certs, const char *ns, const 
         cli_error("%s: %s", certs, strerror(errno));
         return -1;
     }
-    if (only_if_due && !ca_needs_renewal(dir))
+    if (only_if_due && (!ca_needs_renewal(dir) || is_foreign(ca_dir, dir)))
         return 0;
     int lock = lock_directory(dir);
     if (lock < 0) {

@@ -69,7 +69,7 @@ static size_t line_of(const yaml_node_t *n) {
 /* Text from a document within a line of ours must neither leave it nor make it longer than a table's line
  * may be. */
 static void put_safely(FILE *out, const char *s) {
-    for (int i = 0; s[i] && i < QUOTED_MAX; i++)
+    for (int i = 0; i < QUOTED_MAX && s[i]; i++)
         fputc(s[i] < ' ' || s[i] > '~' ? '?' : s[i], out);
 }
 

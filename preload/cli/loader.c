@@ -22,7 +22,7 @@ _Noreturn static void ask(const char *loader, const char *image, const char *lib
 
 /* Reads to the end even when the buffer is full, so that the child never blocks. */
 static void listen_to(int fd, char *answer) {
-    char rest[4096];
+    char rest[4096] = "";
     size_t got = 0;
     for (;;) {
         bool room = got < ANSWER_MAX - 1;

@@ -103,6 +103,18 @@ static bool has_flat(const char *certs) {
     return paths_join(flat, certs, "cert-chain.pem") && access(flat, F_OK) == 0;
 }
 
+static bool has_old(const char *certs, const char *ns, const char *account) {
+    char dir[PATH_MAX], chain[PATH_MAX];
+    return paths_join(dir, certs, ns) && paths_join(chain, dir, account) && has_flat(chain);
+}
+
+/* A certificate of another trust domain would only make the handshake fail. */
+static bool suits_table(const char *ca, const struct policy *p) {
+    char domain[IDENTITY_URI_MAX];
+    return identity_trust_domain(ca, domain, sizeof domain) &&
+           strcmp(domain, policy_mesh(p)->trust_domain) == 0;
+}
+
 /* Issues what is missing or past half of its life, where we can. Without a CA key that is somebody else's
  * business, and the program will say itself what it lacks. */
 static int issue_missing(const struct policy *p, const char *workload) {
@@ -113,7 +125,7 @@ static int issue_missing(const struct policy *p, const char *workload) {
         cli_error("%s: a workload is called NAMESPACE/NAME", workload);
         return CLI_CONFIG;
     }
-    if (!certs || has_flat(certs) || !identity_find_ca(certs, ca))
+    if (!certs || has_flat(certs) || !identity_find_ca(certs, ca) || !suits_table(ca, p))
         return CLI_OK;
     snprintf(pair, sizeof pair, "%s/%s", self.namespace_, self.account);
     if (!identity_split(pair, "default", ns, account)) {
@@ -123,7 +135,10 @@ static int issue_missing(const struct policy *p, const char *workload) {
     int issued = identity_issue(ca, certs, ns, account, NULL, 0, true);
     if (issued == 1)
         cli_note("issued a certificate for %s/%s in %s/%s/%s", ns, account, certs, ns, account);
-    return issued < 0 ? CLI_FAILED : CLI_OK;
+    if (issued >= 0 || !has_old(certs, ns, account))
+        return issued < 0 ? CLI_FAILED : CLI_OK;
+    cli_warn("the certificate for %s/%s is due and was not renewed", ns, account);
+    return CLI_OK;
 }
 
 static int check_config(struct run *r, bool fallback) {

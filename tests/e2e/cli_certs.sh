@@ -78,11 +78,14 @@ equal 'status without a CA' 125 "$S"
 try "$M" certs init
 equal 'status of init' 0 "$S"
 try "$M" certs renew --force "$T/certs"
-has "$T/err" 'not an identity of cluster.local'
+has "$T/err" 'not issued by the CA in '
+try "$M" certs init --dir "$T/twin" --trust-domain example.org
+try "$M" certs renew --force --dir "$T/twin" "$T/certs"
+has "$T/err" 'not issued by the CA in '
 openssl verify -CAfile "$T/ca/root-cert.pem" "$leaf/cert-chain.pem" >"$T/out"
 case_ok renew
 
-for bad in 'Upper/x' 'a/b/c' '../x' 'a/' '/a' 'a/-b'; do
+for bad in 'Upper/x' 'a/b/c' '../x' 'a/..' 'a/b..c' 'a.b/c' 'a/' '/a' 'a/-b'; do
     try "$M" certs issue --dir "$T/ca" --out "$T/certs" --as "$bad"
     equal "status for $bad" 64 "$S"
 done
@@ -90,6 +93,8 @@ for bad in 0 -1 1y x 99999999999d ''; do
     try "$M" certs issue --dir "$T/ca" --out "$T/certs" --as a/b --lifetime "$bad"
     equal "status for lifetime $bad" 64 "$S"
 done
+try "$M" certs issue --dir "$T/ca" --out "$T/certs" --as a_1/b.c_d
+equal 'status for names with dots' 0 "$S"
 try "$M" certs issue --dir "$T/none" --out "$T/certs" --as a/b
 equal 'status without a CA' 125 "$S"
 try "$M" certs

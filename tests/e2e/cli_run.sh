@@ -86,6 +86,19 @@ has "$T/err" 'issued a certificate for test1/sleep'
 [ -s "$T/certs/test1/sleep/key.pem" ] || fail 'no certificate was issued beside the table'
 case_ok own-table
 
+# What another CA has issued is not ours to replace, due or not; nor do we issue for another trust domain.
+"$M" certs init --dir "$T/production" >"$T/out"
+"$M" certs issue --dir "$T/production" --out "$T/certs" --as test1/prod --lifetime 1s >"$T/out"
+cp "$T/certs/test1/prod/cert-chain.pem" "$T/before.pem"
+with good --config "$T/mesh.ini" --as test1/prod -- true
+equal status 0 "$S"
+cmp "$T/before.pem" "$T/certs/test1/prod/cert-chain.pem"
+printf '[Mesh]\ncertificates = ./other\ntrustDomain = example.org\n' >"$T/other.ini"
+with good --config "$T/other.ini" --as test1/sleep -- true
+equal status 0 "$S"
+[ ! -e "$T/other" ] || fail 'issued for a trust domain that is not the CA'"'"'s'
+case_ok foreign-certificates
+
 try env LD_PRELOAD= MTLSWRAP_LIB="$T/good/libmtlswrap.so" MTLSWRAP_CONFIG="$T/mesh.ini" "$M" run -- \
     sh -c 'echo "$MTLSWRAP_CONFIG"'
 equal config "$T/mesh.ini" "$(cat "$T/out")"

@@ -66,7 +66,7 @@ Test(cli_elf, reads_itself_without_sections) {
     unsigned char *copy = malloc(m.size);
     cr_assert_not_null(copy);
     memcpy(copy, m.data, m.size);
-    memset(copy + offsetof(ElfW(Ehdr), e_shoff), 0, sizeof(ElfW(Off)));
+    memset(copy + offsetof(elfread_ehdr, e_shoff), 0, sizeof(elfread_off));
     cr_assert_eq(elfread_open(&e, copy, m.size), ELFREAD_OK);
     cr_assert(needs(&e, "libc.so.6"));
     cr_assert(imports(&e, "malloc"));
