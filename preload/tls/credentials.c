@@ -1,6 +1,7 @@
 /* credentials.c - loads credentials from files and proves that they fit together before anyone sees them.
  * Keeps no state; opens files only during credentials_load (system roots: also later, by OpenSSL). */
 #include "credentials.h"
+#include "libctx.h"
 #include "slimctx.h"
 #include "peer.h"
 
@@ -104,7 +105,7 @@ static int load_own(const char *chain, const char *key, struct credentials *c, c
     in = read_file(key, error);
     if (!in)
         return -1;
-    c->key = PEM_read_bio_PrivateKey_ex(in, NULL, NULL, "", slimctx(), NULL);
+    c->key = PEM_read_bio_PrivateKey_ex(in, NULL, NULL, "", engine_libctx(), NULL);
     char *bytes = NULL;
     long len = BIO_get_mem_data(in, &bytes);
     OPENSSL_cleanse(bytes, len > 0 ? (size_t)len : 0);

@@ -47,9 +47,10 @@ static bool is_named(const char *names, const char *name) {
 }
 
 static bool wanted(const struct choice *c, const OSSL_ALGORITHM *a) {
-    /* Keys come from PEM files and certificates, not in Microsoft's formats. */
-    if (c->operation == OSSL_OP_DECODER && !strstr(a->property_definition, "input=der") &&
-        !strstr(a->property_definition, "input=pem"))
+    /* Peers' keys come in certificates only; credentials.c reads private keys with the whole context. */
+    if (c->operation == OSSL_OP_DECODER &&
+        (!strstr(a->property_definition, "input=der") ||
+         !strstr(a->property_definition, "structure=SubjectPublicKeyInfo")))
         return false;
     for (const char *const *name = c->names; *name; name++)
         if (is_named(a->algorithm_names, *name))

@@ -198,6 +198,31 @@ Test(foreign, client_offers_istio_and_its_sni) {
     test_foreign_free(&f);
 }
 
+/* Whatever key we have ourselves, in whatever PEM it came. */
+Test(foreign, own_key_is_rsa) {
+    struct test_cert leaf = test_issue(&ca, (struct test_wish){.uri = {TEST_ID("httpbin")}, .rsa = true});
+    const char *dir = test_identity(test_subdir("rsa"), &leaf, NULL, ca.cert);
+    BIO *out = BIO_new_file(test_file(dir, "key.pem"), "w");
+    cr_assert(PEM_write_bio_PrivateKey_traditional(out, leaf.key, NULL, NULL, 0, NULL, NULL));
+    BIO_free(out);
+    for (size_t i = 0; i < SUITE_COUNT; i++) {
+        if (SUITES[i].version == TLS1_2_VERSION && !SUITES[i].rsa)
+            continue;
+        struct test_foreign f = test_foreign_new((struct test_peer){
+            .version = SUITES[i].version, .suite = SUITES[i].name, .leaf = &sleep_cert, .roots = &ca});
+        struct handshake *h = test_new(test_server(dir));
+        struct test_wire *down = calloc(1, sizeof *down);
+        struct handshake_result r;
+        cr_assert_eq(test_foreign_run(h, &f, down), HANDSHAKE_DONE, "%s", API->error(h));
+        cr_assert_eq(API->export_(h, &r), 0);
+        traffic(&f, &r, &SUITES[i]);
+        API->free_(h);
+        test_foreign_free(&f);
+        free(down);
+    }
+    test_cert_free(&leaf);
+}
+
 /* The peer changes its key and asks us to do so too. */
 static void key_update(struct test_foreign *f, struct handshake_result *r) {
     static struct test_wire wire;
