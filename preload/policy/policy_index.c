@@ -174,7 +174,7 @@ void policy_index_build(struct policy *p) {
     uint32_t size = 16;
     while (size < p->lines && size < 1u << 24)
         size *= 2;
-    p->index.buckets = policy_pool_alloc(&p->pool, size * sizeof *p->index.buckets);
+    p->index.buckets = policy_pool_alloc(&p->pool, size * sizeof(struct index_entry *));
     p->index.mask = size - 1;
     for (int kind = KIND_MESH_POLICY; kind < KIND_COUNT; kind++) {
         struct policy_object **all =

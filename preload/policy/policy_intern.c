@@ -39,8 +39,7 @@ static struct policy_interned *make(const char *host, uint16_t port, uint32_t ha
 const struct policy_interned *policy_intern(const struct policy *p, const char *host, uint16_t port) {
     uint32_t hash = policy_hash(port, host, strlen(host));
     /* The table is const to everyone else; the intern buckets are atomics made for sharing. */
-    _Atomic(struct policy_interned *) *bucket =
-        (_Atomic(struct policy_interned *) *)&p->interned[hash % INTERN_BUCKETS];
+    policy_intern_bucket *bucket = (policy_intern_bucket *)&p->interned[hash % INTERN_BUCKETS];
     struct policy_interned *head = atomic_load_explicit(bucket, memory_order_acquire), *fresh = NULL;
     for (;;) {
         const struct policy_interned *known = find(head, host, port, hash);

@@ -235,14 +235,13 @@ static struct policy_match in_namespace(const struct policy *p, const struct pol
 }
 
 struct policy_match policy_query_match(const struct policy *p, const struct policy_query *q) {
-    const char *order[] = {q->own_ns, q->service_ns, p->mesh.root_namespace};
     struct policy_match m = {NULL, NULL};
     if (!p->first[KIND_DESTINATION_RULE] || (!q->has_address && !q->raw[0]))
         return m;
-    for (size_t i = 0; i < 3 && !m.dest; i++)
-        if (order[i] && (i == 0 || strcmp(order[i], order[i - 1] ? order[i - 1] : "") != 0))
-            m = in_namespace(p, q, order[i]);
-    return m;
+    m = in_namespace(p, q, q->own_ns);
+    if (!m.dest && q->service_ns && strcmp(q->service_ns, q->own_ns) != 0)
+        m = in_namespace(p, q, q->service_ns);
+    return m.dest ? m : in_namespace(p, q, p->mesh.root_namespace);
 }
 
 const struct policy_tls *policy_query_tls(const struct policy_query *q, const struct policy_dest *d) {

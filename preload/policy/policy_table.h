@@ -210,6 +210,7 @@ struct policy_interned {
     uint16_t port;
     char host[];
 };
+typedef struct policy_interned *_Atomic policy_intern_bucket;
 enum { INTERN_BUCKETS = 64 };
 
 struct policy {
@@ -225,7 +226,7 @@ struct policy {
     uint64_t wildcard_lengths[4]; /* a bit per length of what follows the star */
     uint64_t prefix_lengths[3];   /* a bit per CIDR prefix length */
     bool any_peer;
-    _Atomic(struct policy_interned *) interned[INTERN_BUCKETS];
+    policy_intern_bucket interned[INTERN_BUCKETS];
 };
 
 /* The reading of one table: where we are and what was found. */
