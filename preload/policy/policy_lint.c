@@ -228,6 +228,23 @@ static bool earlier_namespace(const struct policy *p, const struct policy_object
     return false;
 }
 
+/* Where only the address is known, one of two at the same place stands for both. */
+static void lint_place(const struct linting *l, const struct policy_service *s) {
+    for (size_t i = 0; i < s->address_count; i++)
+        for (size_t j = 0; j < (s->port_count ? s->port_count : 1); j++) {
+            uint8_t key[19];
+            uint16_t port = s->port_count ? s->ports[j].port : 0;
+            size_t len = policy_index_address_key(&s->addresses[i], port, key);
+            const struct index_entry *e = policy_index_find(l->p, INDEX_DIAL, "", key, len);
+            const struct policy_service *first = e ? e->value : s;
+            if (first == s)
+                continue;
+            warn(l, s->o.line, "[%s] has the same address and port as [%s] on line %d, which is taken for it",
+                 s->o.section, first->o.section, first->o.line);
+            return;
+        }
+}
+
 static void lint_service(const struct linting *l, const struct policy_service *s) {
     const struct policy *p = l->p;
     bool ruled = false;
@@ -238,6 +255,7 @@ static void lint_service(const struct linting *l, const struct policy_service *s
             if (!((const struct policy_workload *)o)->outside && !earlier_namespace(p, o, s->o.ns))
                 lint_pair(l, s, o->ns, port, &ruled);
     }
+    lint_place(l, s);
     if (!ruled && !s->external)
         warn(l, s->o.line, "[%s] has no rule: nothing protects it, on either side", s->o.section);
     if (!s->identities.count && !s->external)

@@ -196,6 +196,12 @@ static const struct {
      "'istio-system' to speak for all\n"},
     {"[DestinationRule x]\nhost = *.local\ntls.mode = SIMPLE\n[Workload v]\n[Workload t/w]\nmesh = false\n",
      ""},
+    {"[MeshPolicy default]\nmtls.mode = STRICT\n[Service a]\naddress = 127.1.0.1\nports = 80, "
+     "81\nserviceAccount = a\n"
+     "[Service b]\naddress = 127.1.0.2, 127.1.0.1\nports = 79, 81\nserviceAccount = b\n"
+     "[Service c]\naddress = 127.1.0.1\nports = 82\nserviceAccount = c\n",
+     "7 warning: [Service b] has the same address and port as [Service a] on line 3, which is taken for "
+     "it\n"},
     /* they cannot talk */
     {"[MeshPolicy default]\nmtls.mode = STRICT\n[Service t/a]\naddress = 127.1.0.1\nports = 80, "
      "90\nserviceAccount = a\n"
