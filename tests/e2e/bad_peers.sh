@@ -17,8 +17,25 @@ mesh STRICT ISTIO_MUTUAL
 sed -i 's/^trustDomain.*/&\nhandshake_timeout = 2s/' "$T/mesh.ini"
 hello='20 [0-9a-f]{8}' # what the peer says first arrives in any case
 
-# One attack on the accepting side, then the same on the connecting side.
-attack() { # ROLE CASE CERTIFICATES EXPECTED-OUTCOME EXPECTED-LOG
+# Every attack is tried, also after one that ended otherwise than it should.
+wrong=0
+attack() {
+    (trap over EXIT && attack_once "$@") || wrong=$((wrong + 1))
+}
+over() { # the end of the subshell of one attack
+    local status=$?
+    set +e
+    stop "$WAY"
+    stop peer
+    if [ $status -ne 0 ]; then
+        tail -n 5 "$T/log/$WAY" "$T/log/peer" "$T/log/mtls.$WAY".* >&2
+    fi
+    rm -f "$T/log/$WAY" "$T/log/peer" "$T/log/mtls.$WAY".*
+    exit $status
+}
+
+# ROLE is the bad peer's; the other side is the program under test.
+attack_once() { # ROLE CASE CERTIFICATES EXPECTED-OUTCOME EXPECTED-LOG
     local role=$1 case=$2 log
     WAY="$role-$case-$(basename "$3")"
     log=$T/log/mtls.$WAY
@@ -37,7 +54,6 @@ attack() { # ROLE CASE CERTIFICATES EXPECTED-OUTCOME EXPECTED-LOG
     [ "$role" = client ] || join peer 20
     has "$T/log/peer" 'the peer ended the connection'
     has "$T/log/$WAY" "^($4)\$"
-    rm "$T/log/peer"
     if [ -z "$5" ]; then
         [ ! -s "$log" ] || fail "a word too many: $(cat "$log")"
     else
@@ -46,7 +62,6 @@ attack() { # ROLE CASE CERTIFICATES EXPECTED-OUTCOME EXPECTED-LOG
         has "$log" "$IP:7000"
         has "$log" 'mesh\.ini:[0-9]+ \[(MeshPolicy default|DestinationRule app/all)\]'
     fi
-    rm -f "$T/log/$WAY" "$log"
 }
 
 nothing='0 811c9dc5 ECONNRESET|write ECONNRESET'
@@ -81,4 +96,5 @@ for case in garbage half stall reset leave hugehello tls11 cbc12; do
     attack server $case "$good/server" "$nothing" .
 done
 capture_stop
+equal 'attacks that ended otherwise than they should' 0 $wrong
 ! wire_has "$MARK" || fail 'the marker is on the wire in the clear'
