@@ -198,12 +198,25 @@ const char *elfread_string(const struct elfread *e, elfread_sxword tag, size_t n
     return NULL;
 }
 
-const char *elfread_import(const struct elfread *e, size_t i) {
+static const char *symbol(const struct elfread *e, size_t i, bool defined) {
     elfread_sym s;
-    if (i >= e->sym_len || !fetch(e, e->sym_at + i * sizeof s, &s, sizeof s) || s.st_shndx != SHN_UNDEF ||
-        s.st_name == 0 || s.st_name >= e->str_len)
+    if (i >= e->sym_len || !fetch(e, e->sym_at + i * sizeof s, &s, sizeof s) ||
+        (s.st_shndx != SHN_UNDEF) != defined || s.st_name == 0 || s.st_name >= e->str_len)
         return NULL;
     return text(e, e->str_at + s.st_name, e->str_len - s.st_name);
+}
+
+const char *elfread_import(const struct elfread *e, size_t i) {
+    return symbol(e, i, false);
+}
+
+bool elfread_exports(const struct elfread *e, const char *name) {
+    for (size_t i = 0; i < e->sym_len; i++) {
+        const char *got = symbol(e, i, true);
+        if (got && strcmp(got, name) == 0)
+            return true;
+    }
+    return false;
 }
 
 const char *elfread_machine(unsigned machine) {

@@ -57,6 +57,8 @@ enum elfread_status elfread_open(struct elfread *e, const void *data, size_t siz
 const char *elfread_string(const struct elfread *e, elfread_sxword tag, size_t n);
 /* The name of symbol i < e->sym_len when it is an undefined (imported) one, else NULL. */
 const char *elfread_import(const struct elfread *e, size_t i);
+/* True when the object defines that dynamic symbol. */
+bool elfread_exports(const struct elfread *e, const char *name);
 /* "x86-64" and the like, for messages. */
 const char *elfread_machine(unsigned machine);
 

@@ -94,7 +94,8 @@ static void check_loader(struct inspect *in, const char *path, const struct elfr
 
 static void judge_imports(struct inspect *in, const char *path) {
     struct linkage im;
-    linkage_collect(&im, path);
+    char hooks[PATH_MAX];
+    linkage_collect(&im, path, paths_library(hooks) ? hooks : NULL);
     char(*by)[128] = im.by;
     if (by[LINKAGE_MISSING][0])
         note(in, false, "%s is not found; the program may not start", by[LINKAGE_MISSING]);
@@ -103,6 +104,9 @@ static void judge_imports(struct inspect *in, const char *path) {
              by[LINKAGE_URING]);
     if (by[LINKAGE_GO][0])
         note(in, true, "%s is Go code; its own system calls are not protected", by[LINKAGE_GO]);
+    if (by[LINKAGE_UNHOOKED][0])
+        note(in, false, "%s() is imported and not hooked; it must not be used on a protected connection",
+             by[LINKAGE_UNHOOKED]);
     if (by[LINKAGE_SYSCALL][0])
         note(in, false, "%s imports syscall(2); the numbers of hooked calls are handled",
              by[LINKAGE_SYSCALL]);

@@ -80,6 +80,19 @@ static enum watch_sight look(const struct watch *w) {
     return sight;
 }
 
+/* Stopped (a debugger, a frozen group) or waiting for a disk: such a process sends nothing either. */
+static bool is_held(const struct watch *w) {
+    char name[64], stat[512];
+    snprintf(name, sizeof name, "/proc/%d/stat", (int)w->pid);
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, stat, sizeof stat - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    stat[n > 0 ? n : 0] = 0;
+    const char *after = strrchr(stat, ')'); /* the name before it may hold anything */
+    return after && after[1] == ' ' && strchr("TtD", after[2]) && after[2];
+}
+
 static void accuse(const struct watch *w, const struct pollfd *fds) {
     char line[PATH_MAX + 128];
     int n = snprintf(line, sizeof line,
@@ -121,7 +134,7 @@ _Noreturn void watch_run(const struct watch *w) {
             running = true; /* and the third descriptor is polled no more */
         if (!running || n > 0)
             continue;
-        waited += LOOK_MS;
+        waited += is_held(w) ? 0 : LOOK_MS;
         without = look(w) == WATCH_WITHOUT ? without + 1 : 0;
         if (without >= LOOKS_WITHOUT || waited >= GIVE_UP_MS) {
             if (poll(fds, EXEC, 0) <= 0 || !judge(w, fds)) /* it may have come while we looked */

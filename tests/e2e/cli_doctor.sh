@@ -56,6 +56,17 @@ int main(void) { return io_uring_queue_init() + socket(AF_INET, SOCK_STREAM, 0) 
 doctor 0 'warning: uring uses io_uring' "$T/uring"
 case_ok io_uring
 
+# An object that hooks nothing, and a program that moves bytes by a rarer call.
+echo 'int nothing_hooked; ' >"$T/hookless.c"
+gcc -shared -fPIC -o "$T/lib/hookless.so" "$T/hookless.c"
+echo '#include <sys/socket.h>
+int main(void) { return recvmmsg(socket(AF_INET, SOCK_STREAM, 0), 0, 0, 0, 0) < 0; }' |
+    gcc -D_GNU_SOURCE -o "$T/mover" -x c -
+MTLSWRAP_LIB=$T/lib/hookless.so doctor 0 'recvmmsg\(\) is imported and not hooked' "$T/mover"
+doctor 0 'can be wrapped' "$T/mover"
+hasnt "$T/out" 'not hooked'
+case_ok hooks
+
 # What the Go toolchain leaves in its binaries is a note; a dynamic binary with it is Go all the same.
 cat >"$T/note.c" <<'C'
 #include <sys/socket.h>

@@ -84,6 +84,8 @@ Test(cli_elf, libc_is_an_object_without_unknown_imports) {
     cr_assert(filemap_open(&m, path));
     cr_assert_eq(elfread_open(&e, m.data, m.size), ELFREAD_OK);
     cr_assert_not(imports(&e, "socket"));
+    cr_assert(elfread_exports(&e, "socket"));
+    cr_assert_not(elfread_exports(&e, "no_such_call"));
     cr_assert_not(sonames_find("libno-such-thing.so.9", &own, "/proc/self/exe", path));
     filemap_close(&m);
     filemap_close(&self);
