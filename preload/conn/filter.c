@@ -11,29 +11,37 @@
 #include "real.h"
 #include "recv.h"
 
-/* An event may be about something else than plaintext, and brings back no descriptor. */
+/* What is known of one descriptor in one set. An event may be about something else than plaintext, and brings
+ * back its data only, not the descriptor. */
 struct registration {
-    struct registration *next;
+    struct registration *same_data, *same_fd; /* next ones of its two chains */
     int epfd, fd;
     uint32_t generation;
     struct epoll_event event;
 };
 
-/* Chains by (set, event data), because data is all that an event brings back. All under lock. */
+/* Chains by (set, data) for events, and by descriptor for changes. All under lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct registration **buckets;
+static struct registration **by_data, **by_fd;
 static size_t bucket_count, count;
 static _Atomic bool any;
 
 /* Until a connection is established, and on the connecting side until the first data has come (tickets come
  * before it), the kernel may report handshake messages. */
-static bool may_lie(const struct slot *s) {
-    if (!atomic_load(&s->nonblocking))
-        return true;
+static bool shaky(const struct slot *s) {
     enum slot_state state = atomic_load(&s->state);
-    if (state == SLOT_OPEN)
-        return s->carry || s->user_lowat > 1 || (!s->server && !s->saw_input);
-    return state == SLOT_SHAKING;
+    return state == SLOT_SHAKING || (state == SLOT_OPEN && !s->server && !s->saw_input);
+}
+
+static bool may_lie(const struct slot *s) {
+    if (!atomic_load(&s->nonblocking) || shaky(s))
+        return true;
+    return atomic_load(&s->state) == SLOT_OPEN && (s->carry || s->user_lowat > 1);
+}
+
+/* A non-blocking descriptor past its handshake is let go: what lies are left for it end in EAGAIN. */
+static bool worth_watching(const struct slot *s) {
+    return !atomic_load(&s->nonblocking) || shaky(s) || s->user_lowat > 1;
 }
 
 bool filter_readable(int fd) {
@@ -45,67 +53,91 @@ bool filter_epoll_needed(void) {
     return atomic_load_explicit(&any, memory_order_relaxed);
 }
 
-static struct registration **bucket_of(int epfd, uint64_t data) {
-    uint64_t hash = (data ^ (uint64_t)epfd << 32) * 0x9e3779b97f4a7c15u;
-    return &buckets[(hash >> 32) & (bucket_count - 1)];
+static size_t hash(uint64_t key) {
+    return (size_t)((key * 0x9e3779b97f4a7c15u) >> 32) & (bucket_count - 1);
+}
+
+static struct registration **data_chain(int epfd, uint64_t data) {
+    return &by_data[hash(data ^ (uint64_t)(unsigned)epfd << 32)];
+}
+
+static struct registration **fd_chain(int fd) {
+    return &by_fd[hash((unsigned)fd)];
 }
 
 static bool outdated(const struct registration *r) {
     struct slot *s = fdtable_slot(r->fd);
-    return !s || atomic_load(&s->generation) != r->generation;
+    return !s || atomic_load(&s->generation) != r->generation || !worth_watching(s);
 }
 
-static void unlink_registration(struct registration **link) {
-    struct registration *r = *link;
-    *link = r->next;
-    free(r);
+static void link_registration(struct registration *r) {
+    struct registration **data = data_chain(r->epfd, r->event.data.u64), **fd = fd_chain(r->fd);
+    r->same_data = *data;
+    *data = r;
+    r->same_fd = *fd;
+    *fd = r;
+    atomic_store(&any, ++count > 0);
+}
+
+static void unlink_registration(struct registration *r) {
+    struct registration **link = data_chain(r->epfd, r->event.data.u64);
+    while (*link != r)
+        link = &(*link)->same_data;
+    *link = r->same_data;
+    link = fd_chain(r->fd);
+    while (*link != r)
+        link = &(*link)->same_fd;
+    *link = r->same_fd;
     atomic_store(&any, --count > 0);
 }
 
-/* Doubles the table, leaving behind what is of no use any more. */
-static bool grow(void) {
-    struct registration **old = buckets;
-    size_t n = bucket_count;
-    struct registration **bigger = calloc(n ? n * 2 : 64, sizeof(struct registration *));
-    if (!bigger)
-        return false;
-    buckets = bigger;
-    bucket_count = n ? n * 2 : 64;
+static void rehash(struct registration **old, size_t n) {
+    count = 0;
     for (size_t i = 0; i < n; i++)
-        while (old[i]) {
-            struct registration *r = old[i];
-            if (outdated(r)) {
-                unlink_registration(&old[i]);
-                continue;
-            }
-            old[i] = r->next;
-            struct registration **link = bucket_of(r->epfd, r->event.data.u64);
-            r->next = *link;
-            *link = r;
+        for (struct registration *r = old[i], *next; r; r = next) {
+            next = r->same_data;
+            if (outdated(r))
+                free(r);
+            else
+                link_registration(r);
         }
+}
+
+/* Doubles the tables, leaving behind what is of no use any more. */
+static bool grow(void) {
+    size_t old_count = bucket_count, n = old_count ? old_count * 2 : 64;
+    struct registration **data = calloc(n, sizeof *data), **fd = calloc(n, sizeof *fd), **old = by_data;
+    if (!data || !fd) {
+        free(data);
+        free(fd);
+        return false;
+    }
+    free(by_fd);
+    by_data = data;
+    by_fd = fd;
+    bucket_count = n;
+    rehash(old, old_count);
     free(old);
     return true;
 }
 
 static void forget(int epfd, int fd) {
-    for (size_t i = 0; count && i < bucket_count; i++)
-        for (struct registration **link = &buckets[i]; *link;) {
-            if ((*link)->epfd == epfd && (*link)->fd == fd)
-                unlink_registration(link);
-            else
-                link = &(*link)->next;
-        }
+    for (struct registration *r = count ? *fd_chain(fd) : NULL, *next; r; r = next) {
+        next = r->same_fd;
+        if (r->fd != fd || r->epfd != epfd)
+            continue;
+        unlink_registration(r);
+        free(r);
+    }
 }
 
 static void remember(int epfd, int fd, const struct slot *s, const struct epoll_event *event) {
     struct registration *r = count < bucket_count || grow() ? malloc(sizeof *r) : NULL;
     if (!r)
         return; /* the program sees EAGAIN instead */
-    struct registration **link = bucket_of(epfd, event->data.u64);
-    *r = (struct registration){*link, epfd, fd, atomic_load(&s->generation), *event};
-    *link = r;
-    count++;
-    atomic_store(&any, true);
+    *r = (struct registration){
+        .epfd = epfd, .fd = fd, .generation = atomic_load(&s->generation), .event = *event};
+    link_registration(r);
 }
 
 static void remember_set(struct conn *c, int epfd) {
@@ -121,7 +153,7 @@ void filter_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event)
     struct conn *c = s ? conn_of(s) : NULL;
     if (c && op == EPOLL_CTL_ADD)
         remember_set(c, epfd);
-    bool watch = s && event && op != EPOLL_CTL_DEL;
+    bool watch = s && event && op != EPOLL_CTL_DEL && worth_watching(s);
     if (!watch && !filter_epoll_needed())
         return;
     pthread_mutex_lock(&lock);
@@ -136,17 +168,15 @@ void filter_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event)
 static bool match(int epfd, const struct epoll_event *e, struct registration *out) {
     int hits = 0;
     pthread_mutex_lock(&lock);
-    for (struct registration **link = count ? bucket_of(epfd, e->data.u64) : NULL; link && *link;) {
-        struct registration *r = *link;
+    for (struct registration *r = count ? *data_chain(epfd, e->data.u64) : NULL, *next; r; r = next) {
+        next = r->same_data;
         if (outdated(r)) {
-            unlink_registration(link);
-            continue;
-        }
-        if (r->epfd == epfd && r->event.data.u64 == e->data.u64) {
+            unlink_registration(r);
+            free(r);
+        } else if (r->epfd == epfd && r->event.data.u64 == e->data.u64) {
             *out = *r;
             hits++;
         }
-        link = &r->next;
     }
     pthread_mutex_unlock(&lock);
     return hits == 1;
