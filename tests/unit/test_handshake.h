@@ -178,6 +178,12 @@ static inline const char *test_account(const char *name, const struct test_cert 
     return dir;
 }
 
+/* Bounded by the caller, who knows how far away that is. */
+static inline void test_wait_until(time_t when) {
+    while (time(NULL) <= when)
+        sleep(1);
+}
+
 /* Configurations. */
 
 static inline struct handshake_config test_server(const char *dir) {

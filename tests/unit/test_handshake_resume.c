@@ -223,15 +223,16 @@ Test(resume, openssl_servers) {
 
 /* A certificate that was good when the session began and has expired since. */
 Test(resume, not_beyond_the_peers_certificate) {
-    struct test_cert client = test_issue(&ca, (struct test_wish){.uri = {TEST_ID("sleep")}, .end = 2});
-    struct test_cert server = test_issue(&ca, (struct test_wish){.uri = {TEST_ID("httpbin")}, .end = 2});
+    time_t end = time(NULL) + 8;
+    struct test_cert client = test_issue(&ca, (struct test_wish){.uri = {TEST_ID("sleep")}, .end = 8});
+    struct test_cert server = test_issue(&ca, (struct test_wish){.uri = {TEST_ID("httpbin")}, .end = 8});
     struct test_peer as_client = {.version = TLS1_3_VERSION, .leaf = &client, .roots = &ca};
     struct test_peer as_server = {.server = true, .version = TLS1_3_VERSION, .leaf = &server, .roots = &ca};
     SSL_CTX *client_ctx = test_foreign_ctx(&as_client), *server_ctx = test_foreign_ctx(&as_server);
     SSL_SESSION *session = NULL;
     cr_assert_not(from_openssl(client_ctx, as_client, &session));
     cr_assert_not(to_openssl(server_ctx, &as_server));
-    sleep(3);
+    test_wait_until(end + 1);
     static struct test_wire down;
     as_client.session = session;
     struct test_foreign f = test_foreign_on(client_ctx, &as_client);
@@ -266,10 +267,16 @@ Test(resume, across_fork) {
     cr_assert_geq(child, 0);
     if (child == 0) {
         SSL_SESSION *session = NULL;
-        (void)from_openssl(test_foreign_ctx(&peer), peer, &session);
+        SSL_CTX *ctx = test_foreign_ctx(&peer);
+        (void)from_openssl(ctx, peer, &session);
         unsigned char *der = NULL;
         int len = i2d_SSL_SESSION(session, &der);
-        _exit(len > 0 && write(out[1], der, (size_t)len) == len ? 0 : 1);
+        bool ok = len > 0 && write(out[1], der, (size_t)len) == len;
+        OPENSSL_free(der);
+        SSL_SESSION_free(session);
+        SSL_CTX_free(ctx);
+        test_cert_free(&leaf);
+        _exit(ok ? 0 : 1);
     }
     static unsigned char der[8192];
     int status;
