@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "moving.h"
 #include "real.h"
 
 struct core core;
@@ -76,6 +77,8 @@ static void init(void) {
     core.workload = getenv("MTLSWRAP_WORKLOAD");
     if (core.config && *core.config)
         load_table();
+    if (core.active)
+        moving_adopt();
 }
 
 void core_init(void) {

@@ -47,6 +47,7 @@ static uint8_t *rx_regions, *tx_regions;
 static _Atomic uint32_t *rx_next, *tx_next;
 static pthread_mutex_t arena_lock = PTHREAD_MUTEX_INITIALIZER;
 static int arena_file = -1; /* until slot_arena_file hands it out */
+static struct stat arena_stat;
 
 static const uint64_t ARENA_MAGIC = 0x616e6572412d3177;
 enum { ARENA_MIN = 4096, ARENA_MAX = 1 << 20 };
@@ -118,6 +119,8 @@ static bool map_arena(uint32_t capacity) {
         return false;
     }
     arena_file = fd;
+    if (fd >= 0)
+        fstat(fd, &arena_stat);
     struct arena *made = (struct arena *)base;
     made->magic = ARENA_MAGIC;
     made->slot_size = sizeof(struct slot);
@@ -162,10 +165,18 @@ bool slot_arena_adopt(int fd) {
     struct layout l;
     pthread_mutex_lock(&arena_lock);
     uint8_t *base = arena ? NULL : map_foreign(fd, &l);
-    if (base)
+    if (base) {
         use_arena(base, &l);
+        fstat(fd, &arena_stat);
+    }
     pthread_mutex_unlock(&arena_lock);
     return base != NULL;
+}
+
+bool slot_arena_is(int fd) {
+    struct stat st;
+    return arena && arena_stat.st_ino && !fstat(fd, &st) && st.st_ino == arena_stat.st_ino &&
+           st.st_dev == arena_stat.st_dev;
 }
 
 bool slot_arena_own_family(void) {
