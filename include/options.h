@@ -11,6 +11,8 @@
  * rx_lock is held. */
 void options_lowat(int fd, struct slot *s, uint32_t missing);
 
+/* Exactly `want`, whatever the program asked for: for our own blocking receive. */
+void options_lowat_exactly(int fd, struct slot *s, uint32_t want);
 /* The program's own SO_RCVLOWAT, before the first change of ours. */
 void options_learn(int fd, struct slot *s);
 

@@ -17,6 +17,12 @@ enum shake_result {
  * block in the kernel on plain TCP, so wait for the peer like that. */
 enum shake_result shake_advance(int fd, struct slot *s, bool wait);
 
+/* Has the kernel connected this descriptor? */
+bool shake_connected(int fd);
+/* Waits for that if wait says so. False: errno is EAGAIN, or why the connection was refused (told with this).
+ */
+bool shake_reachable(int fd, struct slot *s, bool wait);
+
 /* Sends what is ready (a ClientHello) without reading; tx_lock is held. */
 void shake_start(int fd, struct slot *s, struct conn *c);
 

@@ -89,6 +89,7 @@ struct slot {
     _Atomic bool update_due; /* the peer asked for a KeyUpdate */
 
     /* both */
+    bool reset_told;             /* a write or SO_ERROR has reported why the kernel's stream is gone */
     int error;                   /* errno for SLOT_DEAD */
     bool error_told;             /* SO_ERROR or a call has reported it */
     pid_t shaker;                /* the process that owns the handshake; 0: nobody yet */

@@ -193,18 +193,11 @@ static bool too_late(struct conn *c) {
     return true;
 }
 
-/* The kernel has not connected yet, or refused to. */
-static bool unconnected(const struct conn *c) {
-    struct sockaddr_storage peer;
-    socklen_t len = sizeof peer;
-    return getpeername(c->fd, (struct sockaddr *)&peer, &len) != 0;
-}
-
 static enum need tend_shaking(struct conn *c) {
     struct slot *s = c->slot;
     if (s->shaker && s->shaker != getpid())
         return c->closing ? NEED_FREE : NEED_NOTHING;
-    if (!c->reconnecting && unconnected(c)) {
+    if (!s->server && !c->reconnecting && !shake_connected(c->fd)) {
         struct pollfd p = {.fd = c->fd, .events = POLLOUT};
         bool refused = real.poll(&p, 1, 0) == 1;
         return refused && c->closing ? NEED_FREE : refused ? NEED_NOTHING : NEED_OUTPUT;

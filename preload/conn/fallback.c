@@ -82,6 +82,10 @@ static void abandon_shake(struct slot *s, struct conn *c) {
 }
 
 void fallback_plain(int fd, struct slot *s, struct conn *c, const char *why) {
+    if (why && s->server && c->inbound.principal_count) {
+        conn_fail(fd, s, ECONNRESET, "the client speaks plaintext, which proves no principal of the list");
+        return;
+    }
     if (why) {
         say(s, why);
         abandon_shake(s, c);

@@ -12,6 +12,7 @@
 #include "real.h"
 #include "recv.h"
 #include "send.h"
+#include "shake.h"
 
 void farewell_free(struct slot *s) {
     struct conn *c = conn_of(s);
@@ -156,8 +157,23 @@ static bool finish_writing(int fd, struct slot *s) {
     return atomic_load(&s->state) == SLOT_DEAD;
 }
 
+/* A peer that has closed altogether answers our close_notify with a reset, where a bare FIN would have gone
+ * unanswered: the program must not see the difference. */
+static int shut_kernel(int fd, struct slot *s, int how) {
+    int error;
+    socklen_t len = sizeof error;
+    if (!real.shutdown(fd, how) || errno != ENOTCONN || atomic_load(&s->state) != SLOT_OPEN || s->reset_told)
+        return s->reset_told ? real.shutdown(fd, how) : 0;
+    real.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    s->reset_told = true;
+    return 0;
+}
+
 static int shut_write(int fd, struct slot *s, int how) {
     struct conn *c = conn_of(s);
+    if (!shake_connected(
+            fd)) /* already reset: a send would use up the error that the program has yet to see */
+        return real.shutdown(fd, how);
     if (!slot_lock(&s->tx_lock)) {
         errno = EAGAIN;
         return -1;
@@ -166,7 +182,7 @@ static int shut_write(int fd, struct slot *s, int how) {
     bool done = finish_writing(fd, s);
     slot_unlock(&s->tx_lock);
     if (done)
-        return real.shutdown(fd, how);
+        return shut_kernel(fd, s, how);
     if (c) /* the driver shuts the kernel's side when all is out */
         driver_attend(c, 0);
     return how == SHUT_RDWR ? real.shutdown(fd, SHUT_RD) : 0;

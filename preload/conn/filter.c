@@ -186,7 +186,8 @@ int filter_epoll(int epfd, struct epoll_event *events, int n) {
     int kept = 0;
     for (int i = 0; i < n; i++) {
         struct registration r;
-        if ((events[i].events & EPOLLIN) && match(epfd, &events[i], &r) && !filter_readable(r.fd)) {
+        if ((events[i].events & EPOLLIN) && !(events[i].events & (EPOLLERR | EPOLLHUP)) &&
+            match(epfd, &events[i], &r) && !filter_readable(r.fd)) {
             events[i].events &= ~(uint32_t)(EPOLLIN | EPOLLRDNORM);
             if (r.event.events & EPOLLONESHOT) /* the kernel has disarmed it for a false alarm */
                 real.epoll_ctl(epfd, EPOLL_CTL_MOD, r.fd, &r.event);

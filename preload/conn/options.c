@@ -12,17 +12,19 @@
 
 enum { RCVBUF_MIN = 2 * SLOT_RX_REGION }; /* two records, or a sender could stall for ever on a full queue */
 
-static uint32_t overhead(const struct slot *s) {
-    return atomic_load(&s->state) == SLOT_OPEN ? (s->rx.version == 0x0304 ? 22 : RECORD_OVERHEAD_MAX) : 0;
-}
-
-/* What the kernel must have when the program waits for its own number of plaintext bytes. */
+/* The least that the kernel must have when the program's own number of plaintext bytes is there; the filter
+ * looks closer. */
 static uint32_t resting_lowat(const struct slot *s) {
-    return s->user_lowat > 1 ? s->user_lowat + overhead(s) : 1;
+    if (s->held) /* one byte of it is in the kernel */
+        return s->user_lowat > s->held ? 1 + s->user_lowat - s->held : 1;
+    return s->user_lowat > 1 ? s->user_lowat : 1;
 }
 
 void options_lowat(int fd, struct slot *s, uint32_t missing) {
-    uint32_t want = missing > 1 ? missing : resting_lowat(s);
+    options_lowat_exactly(fd, s, missing > 1 ? missing : resting_lowat(s));
+}
+
+void options_lowat_exactly(int fd, struct slot *s, uint32_t want) {
     if (want == (s->lowat ? s->lowat : 1))
         return;
     int saved = errno, value = (int)want;
@@ -42,15 +44,13 @@ static bool is_dead_error(struct slot *s) {
     return atomic_load(&s->state) == SLOT_DEAD && !s->error_told;
 }
 
-/* The kernel tells an error once: by SO_ERROR or by a call, never by both. */
+/* The kernel tells an error once, by SO_ERROR or by a call; what had arrived before can still be read. */
 static void note_error(struct slot *s, const void *value, socklen_t len) {
     int error = 0;
     memcpy(&error, value, len < sizeof error ? len : sizeof error);
     if (!error)
         return;
-    s->error = error;
-    s->error_told = true;
-    slot_set_state(s, SLOT_DEAD);
+    s->reset_told = true;
 }
 
 int options_get(int fd, struct slot *s, int level, int name, void *value, socklen_t *len) {

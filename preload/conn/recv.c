@@ -240,7 +240,7 @@ static ssize_t stream_end(int fd, struct slot *s, ssize_t n, bool partial) {
         }
         return -1;
     }
-    if (s->rx_shut && !partial)
+    if ((s->rx_shut || s->reset_told) && !partial)
         return 0; /* what still arrives may be read, as on plain TCP */
     if (slot_lock(&s->tx_lock)) {
         conn_fail(fd, s, ECONNRESET, "the stream was cut off (end of file without close_notify)");
@@ -253,7 +253,7 @@ static ssize_t take(int fd, struct slot *s, struct fill *f, size_t n, int flags)
     bool may_block = !(flags & MSG_DONTWAIT);
     if (may_block) { /* cancellation or a jump out of the call must find everything in its place */
         save_carry(s, f);
-        options_lowat(fd, s, missing(s, f));
+        options_lowat_exactly(fd, s, missing(s, f));
         atomic_store(&s->rx_waits, true);
     }
     ssize_t got = real.recv(fd, f->buf + f->have, n, flags);
@@ -318,7 +318,7 @@ static ssize_t hold_record(int fd, struct slot *s, struct fill *f, int flags) {
     }
     if (!(flags & MSG_DONTWAIT)) {
         save_carry(s, f);
-        options_lowat(fd, s, 1);
+        options_lowat_exactly(fd, s, 1);
     }
     ssize_t got = real.recv(fd, f->buf + all_but_one, 1, flags | MSG_PEEK);
     f->drained = got < 1;
@@ -545,7 +545,9 @@ ssize_t recv_stream(int fd, struct slot *s, const struct iovec *iov, int count, 
 
 ssize_t recv_available(int fd, struct slot *s) {
     struct iovec iov = {NULL, CONN_SCRATCH_RX};
-    int saved = errno;
+    int saved = errno, queued = 0;
+    if (!s->held && !real.ioctl(fd, FIONREAD, &queued) && !queued)
+        return 0; /* a look at the queue would only use up an error */
     ssize_t n = recv_stream(fd, s, &iov, 1, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC);
     if (n == -1) {
         errno = saved;
@@ -592,10 +594,12 @@ static bool enough_for(int fd, struct slot *s) {
         return true;
     if (!slot_trylock(&s->rx_lock))
         return true;
-    if (!real.ioctl(fd, FIONREAD, &queued))
-        options_lowat(fd, s, (uint32_t)queued + 1);
+    struct pollfd end = {.fd = fd, .events = POLLRDHUP};
+    bool ended = real.poll(&end, 1, 0) == 1;
+    if (!ended && !real.ioctl(fd, FIONREAD, &queued))
+        options_lowat_exactly(fd, s, (uint32_t)queued + 1);
     slot_unlock(&s->rx_lock);
-    return false;
+    return ended;
 }
 
 bool recv_true(int fd, struct slot *s) {

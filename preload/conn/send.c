@@ -54,8 +54,10 @@ static bool flush_tail(int fd, struct slot *s, int flags) {
         ssize_t n = real.send(fd, tail + s->tail_at, s->tail, flags & ~MSG_MORE);
         atomic_store(&s->tx_waits, false);
         if (n < 0) {
-            if (errno != EAGAIN && errno != EINTR)
+            if (errno != EAGAIN && errno != EINTR) {
+                s->reset_told = true;
                 slot_tx_release(s);
+            }
             return false;
         }
         s->tail_at += (uint32_t)n;
@@ -118,8 +120,10 @@ static ssize_t send_batch(int fd, struct slot *s, struct source *src, int flags,
     atomic_store(&s->tx_waits, !(flags & MSG_DONTWAIT));
     ssize_t n = real.send(fd, scratch->tx, (size_t)wire, src->left ? flags | MSG_MORE : flags);
     atomic_store(&s->tx_waits, false);
-    if (n < 0 && errno != EAGAIN && errno != EINTR)
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        s->reset_told = true;
         return -1;
+    }
     if (n < 0)
         n = 0;
     *full = n < wire;
@@ -238,6 +242,8 @@ static ssize_t send_early(int fd, struct slot *s, struct source *src, int flags)
     if (s->half_closed)
         return broken_pipe(flags);
     bool wait = !(flags & MSG_DONTWAIT);
+    if (!shake_reachable(fd, s, wait))
+        return -1;
     ssize_t done = 0;
     while (src->left && atomic_load(&s->state) == SLOT_SHAKING) {
         bool mine = c && (!s->shaker || s->shaker == getpid());
@@ -286,10 +292,12 @@ static ssize_t send_locked(int fd, struct slot *s, struct source *src, int flags
 }
 
 /* Nothing to send, but TCP still says that the way is closed. */
-static ssize_t send_nothing(struct slot *s, int flags) {
+static ssize_t send_nothing(int fd, struct slot *s, int flags) {
     if (atomic_load(&s->state) == SLOT_DEAD)
         return conn_dead_write(s, flags);
-    return s->half_closed || s->tx_closed ? broken_pipe(flags) : 0;
+    if (s->half_closed || s->tx_closed)
+        return broken_pipe(flags);
+    return atomic_load(&s->state) == SLOT_OPEN ? real.send(fd, NULL, 0, flags) : 0;
 }
 
 /* The thread that waited was cancelled: its lock is free. */
@@ -308,7 +316,7 @@ ssize_t send_stream(int fd, struct slot *s, const struct iovec *iov, int count, 
         return -1;
     source_advance(&src, 0);
     if (!src.left)
-        return send_nothing(s, flags);
+        return send_nothing(fd, s, flags);
     if (!memory_readable(iov, count)) {
         errno = EFAULT;
         return -1;

@@ -386,7 +386,39 @@ static void await_lowat(int fd, struct slot *s) {
     options_lowat(fd, s, missing);
 }
 
+bool shake_connected(int fd) {
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    int saved = errno;
+    bool connected = !getpeername(fd, (struct sockaddr *)&peer, &len);
+    errno = saved;
+    return connected;
+}
+
+bool shake_reachable(int fd, struct slot *s, bool wait) {
+    if (s->server || s->shaker || shake_connected(fd))
+        return true;
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    int n = real.poll(&p, 1, wait ? -1 : 0);
+    if (n > 0 && shake_connected(fd))
+        return true;
+    if (n == 0)
+        errno = EAGAIN;
+    if (n <= 0)
+        return false;
+    int error = 0;
+    socklen_t len = sizeof error;
+    real.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    s->error = error ? error : ENOTCONN;
+    s->error_told = true;
+    slot_set_state(s, SLOT_DEAD);
+    errno = s->error;
+    return false;
+}
+
 static enum shake_result advance(int fd, struct slot *s, struct conn *c, bool wait) {
+    if (!shake_reachable(fd, s, wait))
+        return SHAKE_AGAIN;
     for (;;) {
         slot_lock(&s->tx_lock);
         shake_start(fd, s, c);

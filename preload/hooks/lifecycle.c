@@ -134,8 +134,8 @@ static bool is_unspec(const struct sockaddr *addr, socklen_t len) {
 }
 
 /* A second connect() of a descriptor whose first one is pending, or done. */
-static bool same_attempt(const struct slot *s, const struct sockaddr *addr, socklen_t len) {
-    if (s->shaker || atomic_load(&s->state) == SLOT_OPEN)
+static bool same_attempt(int fd, const struct slot *s, const struct sockaddr *addr, socklen_t len) {
+    if (s->server || s->shaker || atomic_load(&s->state) == SLOT_OPEN || shake_connected(fd))
         return true;
     return atomic_load(&s->state) == SLOT_SHAKING && len <= sizeof s->peer &&
            !memcmp(&s->peer, addr, len < sizeof s->peer.v4 ? len : 8);
@@ -146,7 +146,7 @@ static int connect_any(int fd, const struct sockaddr *addr, socklen_t len) {
     if (!addr)
         return real.connect(fd, addr, len);
     struct slot *s = fdtable_slot(fd);
-    if (s && (is_unspec(addr, len) || !same_attempt(s, addr, len)))
+    if (s && (is_unspec(addr, len) || !same_attempt(fd, s, addr, len)))
         hook_fresh(fd); /* TCP resets here, or the first attempt has failed */
     else if (s)
         return real.connect(fd, addr, len); /* "already", "is connected", or the end of a pending one */

@@ -48,7 +48,8 @@ static const struct timespec *patience_left(const struct patience *p, struct tim
 static int filter_poll(struct pollfd *fds, nfds_t n, int ready) {
     for (nfds_t i = 0; i < n; i++) {
         const short input = POLLIN | POLLRDNORM;
-        if (!(fds[i].revents & input) || !fdtable_entry(fds[i].fd) || filter_readable(fds[i].fd))
+        if (!(fds[i].revents & input) || (fds[i].revents & (POLLERR | POLLHUP)) ||
+            !fdtable_entry(fds[i].fd) || filter_readable(fds[i].fd))
             continue;
         fds[i].revents = (short)(fds[i].revents & ~input);
         if (!fds[i].revents)
@@ -135,9 +136,15 @@ static bool set_managed(const fd_set *set, int n) {
     return false;
 }
 
+/* An error is true news, and a look at the queue would use it up. */
+static bool failed(int fd) {
+    struct pollfd p = {.fd = fd};
+    return real.poll(&p, 1, 0) == 1;
+}
+
 static int filter_set(fd_set *set, int n, int ready) {
     for (int fd = fdtable_next(0); fd >= 0 && fd < n; fd = fdtable_next(fd + 1))
-        if (set_has(set, fd) && !filter_readable(fd)) {
+        if (set_has(set, fd) && !failed(fd) && !filter_readable(fd)) {
             set_clear(set, fd);
             ready--;
         }
