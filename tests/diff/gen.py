@@ -487,14 +487,16 @@ class Script:
             if self.chance(0.3) and not e.sent_fin:
                 self.say(f"shutdown {e.names[0]} w")
                 e.sent_fin = True
-            if e.cold:
-                e.cold = e.peer.cold = False
-                self.say(f"sleep 30")
+            cold = e.cold
+            e.cold = e.peer.cold = False
             for name in e.names:
                 self.say(f"close {name}")
             e.closed = True
-            if not e.peer.closed:
-                self.aftermath(e.peer)
+            if e.peer.closed:
+                continue
+            if cold:
+                self.say(f"settle {self.ref(e.peer)}")
+            self.aftermath(e.peer)
 
     def aftermath(self, e):
         """After the other side is gone: nothing here can block for long."""
