@@ -4,7 +4,18 @@
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-mesh STRICT ISTIO_MUTUAL
+# nginx's http module ends a handshake that offers only Istio's protocol name: it is met with MUTUAL, which offers none.
+mesh STRICT ISTIO_MUTUAL - <<END
+
+[DestinationRule app/foreign]
+host = server.app.svc.cluster.local
+tls.mode = ISTIO_MUTUAL
+portLevelSettings.8443.tls.mode = MUTUAL
+portLevelSettings.8443.tls.clientCertificate = $T/certs/app/client/cert-chain.pem
+portLevelSettings.8443.tls.privateKey = $T/certs/app/client/key.pem
+portLevelSettings.8443.tls.caCertificates = $T/ca/root-cert.pem
+portLevelSettings.8443.tls.subjectAltNames = spiffe://cluster.local/ns/app/sa/server
+END
 mkdir -p "$T/www/put" "$T/nginx"
 chmod 777 "$T/www" "$T/www/put" "$T/nginx"
 { echo "$MARK" && head -c 10000000 /dev/urandom; } >"$T/www/big"

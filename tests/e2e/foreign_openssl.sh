@@ -29,7 +29,9 @@ foreign_server() { # VERSION SUITE-OPTION SUITE CERTIFICATES
     wait_listen files 7001
     run app/client curl -sS --fail "http://$IP:7001/big" | cmp - "$T/files/big"
     stop files
-    start sink - "${server[@]}" -quiet -naccept 1
+    # At the end of its input it would leave.
+    # shellcheck disable=SC2016 # its own parameters
+    start sink - bash -c 'exec "$@" < <(exec sleep 60)' - "${server[@]}" -quiet -naccept 1
     wait_listen sink 7001
     run app/client "$talk" pour "$IP" 7001 1000000 close
     join sink 20

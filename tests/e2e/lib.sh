@@ -16,7 +16,8 @@ export LC_ALL=C.UTF-8
 unset LD_PRELOAD MTLSWRAP_CONFIG MTLSWRAP_WORKLOAD MTLSWRAP_LOG MTLSWRAP_LOG_FILE
 T=$(mktemp -d "${TMPDIR:-/tmp}/e2e.XXXXXX")
 chmod 755 "$T"
-mkdir -m 1777 "$T/log"
+mkdir -m 1777 "$T/log" "$T/tmp"
+export TMPDIR=$T/tmp # servers under test drop their privileges
 
 # An address of this script alone: ports can be fixed and captures hold nothing else.
 IP=127.$((64 + ($$ >> 16) % 64)).$(($$ >> 8 & 255)).$(($$ & 255))
@@ -24,7 +25,6 @@ MARK=marker-$$-in-the-clear
 WAY=none      # which of the ways of three_ways is running
 LIMIT=60      # seconds for one foreground command
 declare -A PIDS=()
-SHOWN_LOGS=40 # lines of each log after a failure
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -35,16 +35,23 @@ fail() {
 
 # --- the end ---------------------------------------------------------------------------------
 
+show() { # LOG: its end; of ours the lines that matter first
+    [ -s "$1" ] || return
+    say "--- ${1#"$T"/}"
+    case $1 in
+    */mtls.*) { grep -v ' info: ' "$1" | head -n 10 && tail -n 3 "$1"; } | cut -c-400 >&2 ;;
+    *) tail -n 25 "$1" | cut -c-400 >&2 ;;
+    esac
+}
+
 finish() {
     local status=$? name
-    trap - EXIT INT TERM
+    trap - EXIT INT TERM ERR
     set +e
     for name in "${!PIDS[@]}"; do stop "$name"; done
     if [ $status -ne 0 ]; then
         say "$(basename "$0"): exit status $status"
-        for name in "$T"/log/*; do
-            [ -s "$name" ] && say "--- ${name#"$T"/}" && tail -n $SHOWN_LOGS "$name" | cut -c-400 >&2
-        done
+        for name in "$T"/log/*; do show "$name"; done
     fi
     if [ -n "${E2E_KEEP:-}" ]; then say "kept $T"; else rm -rf "$T"; fi
     exit $status
@@ -123,6 +130,7 @@ join() { # NAME SECONDS
     done
     unset "PIDS[$1]"
     wait "$pid" || STATUS=$?
+    kill -KILL -- "-$pid" 2>/dev/null || true # what it left in its session
 }
 
 # Runs a command in the foreground under a workload, LIMIT seconds at most.

@@ -44,4 +44,5 @@ scenario() {
     stop idle
     stop server
 }
+OWN_TLS=1 # the beginnings of a ClientHello look like it on the wire
 three_ways scenario
