@@ -24,7 +24,6 @@ static pthread_once_t init_once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t reload_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct stat table_stat;   /* under reload_lock */
 static _Atomic time_t looked_at; /* second of the last look at the table */
-static char home[4096];
 
 static void report_fatal(void *arg, enum policy_severity severity, const char *file, int line,
                          const char *message) {
@@ -70,7 +69,6 @@ static void load_table(void) {
 
 static void init(void) {
     real_init();
-    snprintf(home, sizeof home, "%s", real_home());
     log_init();
     prove();
     core.config = getenv("MTLSWRAP_CONFIG");
@@ -129,8 +127,8 @@ static void engine_log(int level, const char *line) {
 }
 
 static void load_engine(void) {
-    char path[sizeof home + 32];
-    snprintf(path, sizeof path, "%s/libmtlswrap-engine.so", home);
+    char path[4096 + 32];
+    snprintf(path, sizeof path, "%s/libmtlswrap-engine.so", real_home());
     const char *error = "it belongs to another version";
     struct mtlswrap_engine *engine = real_load(path, "mtlswrap_engine", &error);
     if (!engine || engine->abi != MTLSWRAP_ENGINE_ABI) {

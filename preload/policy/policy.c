@@ -1,11 +1,12 @@
 /* policy.c - from a file or a text to a table: read, check, index, report. No rule is judged here. */
 #include "policy_table.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <errno.h>
 #include <unistd.h>
 
 enum { TABLE_BYTES_MAX = 64 << 20 };
@@ -120,36 +121,45 @@ struct policy *policy_parse(const char *name, const char *text, size_t len, poli
     return read_table(p, text, len, report, arg);
 }
 
-/* The whole of a file; NULL with errno when it cannot be read. */
-static char *slurp(const char *path, size_t *len) {
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return NULL;
-    size_t room = 16384, n = 0;
-    char *text = malloc(room);
-    while (text) {
-        size_t got = fread(text + n, 1, room - n, f);
-        n += got;
+/* Reads until the end or an error; returns the bytes, or -1 with errno. *text grows as needed. */
+static ssize_t read_all(int fd, char **text) {
+    size_t room = 4096, n = 0;
+    for (*text = malloc(room); *text;) {
+        ssize_t got = read(fd, *text + n, room - n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? -1 : (ssize_t)n;
+        n += (size_t)got;
         if (n < room)
-            break;
-        char *more = room < TABLE_BYTES_MAX ? realloc(text, room * 2) : NULL;
-        if (!more) {
-            free(text);
+            continue;
+        room *= 4;
+        char *more = room <= TABLE_BYTES_MAX ? realloc(*text, room) : NULL;
+        if (!more)
             errno = EFBIG;
-        } else {
-            room *= 2;
-        }
-        text = more;
+        if (!more)
+            free(*text);
+        *text = more;
     }
-    int error = text && ferror(f) ? (errno ? errno : EIO) : 0;
+    return -1;
+}
+
+/* The whole of a file; NULL with errno when it cannot be read. Without stdio, because every start of a
+ * wrapped program comes through here, and most have no other use for it so early. */
+static char *slurp(const char *path, size_t *len) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    char *text = NULL;
+    ssize_t n = read_all(fd, &text);
     int saved = errno;
-    fclose(f);
-    errno = error ? error : saved;
-    if (error) {
+    close(fd);
+    errno = saved;
+    if (n < 0) {
         free(text);
         return NULL;
     }
-    *len = n;
+    *len = (size_t)n;
     return text;
 }
 
