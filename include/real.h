@@ -19,6 +19,12 @@
 #include <time.h>
 #include <wchar.h>
 
+struct addrinfo;
+struct aiocb;
+struct gaicb;
+struct hostent;
+struct sigevent;
+
 struct real_calls {
 #define HOOK(name, result, parameters) result(*name) parameters;
 #define TWIN(name)

@@ -40,6 +40,8 @@ struct stream {
     FILE *ours, *libcs;
     int fd;
     bool awake; /* ours has the state */
+    bool mute;  /* libc's has no descriptor, and ours cannot stand in for it */
+    int mode;   /* libc's orientation before */
     bool over;  /* the farewell was said */
     struct stream *next;
 };
@@ -175,6 +177,12 @@ static void exchange(struct stream *t, bool awake) {
     t->ours->_fileno = awake ? t->fd : -1;
     swap_state(t->ours, t->libcs);
     t->awake = awake;
+    if (awake) { /* libc's way of wide characters ends in its own write */
+        t->mode = t->ours->_mode;
+        t->ours->_mode = -1;
+    } else if (!t->libcs->_IO_read_base && !t->libcs->_IO_write_base) {
+        t->libcs->_mode = t->mode; /* never used */
+    }
     if (b)
         funlockfile(t->libcs);
     if (a)
@@ -223,6 +231,12 @@ static void std_wake(int fd) {
     struct stream *t = &standard[fd];
     if (!std_prepare(fd) || t->awake || t->libcs->_fileno != fd)
         return;
+    if (t->libcs->_mode > 0) {
+        log_warn("a standard stream with wide characters becomes a protected connection; it fails");
+        t->mute = true;
+        t->libcs->_fileno = -1;
+        return;
+    }
     t->over = false;
     exchange(t, true);
     give_buffer(t->ours, room[fd], true);
@@ -232,6 +246,10 @@ static void std_wake(int fd) {
 
 static void std_sleep(int fd) {
     struct stream *t = &standard[fd];
+    if (t->mute) {
+        t->libcs->_fileno = fd;
+        t->mute = false;
+    }
     if (!t->awake)
         return;
     take_buffer(t->ours, room[fd]);
@@ -241,7 +259,8 @@ static void std_sleep(int fd) {
 }
 
 void streams_std_sync(int fd) {
-    if ((unsigned)fd > 2 || (!standard[fd].awake && !fdtable_entry(fd)) || !fdtable_mine())
+    if ((unsigned)fd > 2 || (!standard[fd].awake && !standard[fd].mute && !fdtable_entry(fd)) ||
+        !fdtable_mine())
         return;
     int saved = errno;
     if (fdtable_slot(fd))

@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "streams.h"
@@ -130,20 +129,4 @@ EXPORT int __dprintf_chk(int fd, int flag, const char *format, ...) {
     int n = __vdprintf_chk(fd, flag, format, ap);
     va_end(ap);
     return n;
-}
-
-/* libc writes to a duplicate of the descriptor while the stream has no orientation yet. */
-EXPORT void perror(const char *what) {
-    ready();
-    if (!atomic_load(&streams_replaced) || !streams_ours(stderr)) {
-        real.perror(what);
-        return;
-    }
-    int saved = errno;
-    const char *colon = what && *what ? ": " : "", *reason = strerror(saved);
-    if (fwide(stderr, 0) > 0)
-        fwprintf(stderr, L"%s%s%s\n", what ? what : "", colon, reason);
-    else
-        fprintf(stderr, "%s%s%s\n", what ? what : "", colon, reason);
-    errno = saved;
 }
