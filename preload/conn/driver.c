@@ -29,8 +29,9 @@ enum {
     NAP_MIN_MS = 2,
     NAP_MAX_MS = 100, /* while it waits in poll it hears of new work this late at most */
     DELIVERY_MS =
-        600 * 1000, /* how long accepted bytes wait for a slow reader after close; an exit waits less */
-    IDLE_MS = 1000, /* lives on for a moment, the next connection may be near */
+        600 * 1000,   /* how long accepted bytes wait for a slow reader after close; an exit waits less */
+    IDLE_MS = 1000,   /* lives on for a moment, the next connection may be near */
+    ATTENDED_MS = 20, /* when to look again at what another thread is busy with */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -126,7 +127,7 @@ void driver_forget(struct conn *c) {
 /* --- work on one connection ---------------------------------------------------------------------- */
 
 /* What a connection needs next. */
-enum need { NEED_NOTHING, NEED_INPUT, NEED_OUTPUT, NEED_FREE };
+enum need { NEED_NOTHING, NEED_INPUT, NEED_OUTPUT, NEED_TIME, NEED_FREE };
 
 static enum need after_goodbye(struct conn *c) {
     uint8_t sink[4096];
@@ -169,7 +170,7 @@ static enum need tend_open(struct conn *c) {
     if (c->closing)
         return linger(c);
     if (!slot_trylock(&s->tx_lock))
-        return NEED_OUTPUT; /* the program is writing */
+        return NEED_TIME; /* the program is writing */
     bool flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (flushed && s->half_closed) {
         send_goodbye(c->fd, s);
@@ -203,7 +204,7 @@ static enum need tend_shaking(struct conn *c) {
         return refused && c->closing ? NEED_FREE : refused ? NEED_NOTHING : NEED_OUTPUT;
     }
     if (!slot_trylock(&s->rx_lock))
-        return too_late(c) ? NEED_NOTHING : NEED_INPUT; /* a blocked reader attends */
+        return too_late(c) ? NEED_NOTHING : NEED_TIME; /* a blocked reader attends */
     enum shake_result r = shake_advance(c->fd, s, false);
     if (atomic_load(&s->state) == SLOT_DEAD)
         s->error_told = false; /* the program has yet to hear of it */
@@ -276,9 +277,9 @@ static void attend_one(struct round *r, struct conn *c) {
     enum need need = tend(c);
     pthread_mutex_lock(&lock);
     c->busy = false;
-    c->awaits = need == NEED_OUTPUT ? POLLOUT : POLLIN;
-    c->due_ms = next_look(c);
-    if (need == NEED_INPUT || need == NEED_OUTPUT)
+    c->awaits = need == NEED_OUTPUT ? POLLOUT : need == NEED_INPUT ? POLLIN : 0;
+    c->due_ms = need == NEED_TIME ? conn_now() + ATTENDED_MS : next_look(c);
+    if (need == NEED_INPUT || need == NEED_OUTPUT || need == NEED_TIME)
         round_add(r, c);
     else
         unlink_conn(c);
