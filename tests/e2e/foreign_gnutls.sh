@@ -52,7 +52,7 @@ foreign_server() { # PRIORITY
     start web - gnutls-serv --http --require-client-cert -p $port "${words[@]}"
     wait_listen web $port '*'
     run app/client curl -sS --fail "http://$IP:$port/" >"$T/log/page"
-    has "$T/log/page" 'Ciphersuite|cipher'
+    has "$T/log/page" '<TD>Cipher<'
     stop web
     start echo - gnutls-serv --echo --require-client-cert -p $port "${words[@]}"
     wait_listen echo $port '*'

@@ -36,6 +36,7 @@ scenario() {
     client bash -c "exec 3<>/dev/tcp/$IP/7001; echo '$MARK' >&3"
     join sink 20
     has "$T/log/sink" ' end$'
+    rm "$T/log/sink"
 }
 declare -A want
 for bytes in 1 100000 3000000; do want[$bytes]=$(expected $bytes); done
