@@ -233,11 +233,24 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max, const str
     }
 }
 
+/* In milliseconds, rounded up so that a wait never ends early. The program's own call is the one that is
+ * made: an older kernel or a seccomp filter may know no other. */
 EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout, const sigset_t *mask) {
     if (!filter_epoll_needed())
         return real.epoll_pwait(epfd, events, max, timeout, mask);
-    struct timespec t = {timeout / 1000, (long)(timeout % 1000) * 1000000};
-    return epoll_pwait2(epfd, events, max, timeout < 0 ? NULL : &t, mask);
+    struct timespec t = {timeout / 1000, (long)(timeout % 1000) * 1000000}, left;
+    struct patience p = patience_of(timeout < 0 ? NULL : &t);
+    for (;;) {
+        int n = mask ? real.epoll_pwait(epfd, events, max, timeout, mask)
+                     : real.epoll_wait(epfd, events, max, timeout);
+        if (n <= 0)
+            return n;
+        n = filter_epoll(epfd, events, n);
+        if (n > 0)
+            return n;
+        if (patience_left(&p, &left))
+            timeout = (int)(left.tv_sec * 1000 + (left.tv_nsec + 999999) / 1000000);
+    }
 }
 
 EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout) {
