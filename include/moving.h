@@ -61,4 +61,9 @@ void moving_stay(void);
 /* In the new image, before main. */
 void moving_adopt(void);
 
+/* fd stands for s from now on; the reference is the caller's to give. */
+void moving_take_up(int fd, struct slot *s);
+/* fd is a connection whose state did not come along: every use of it fails. */
+void moving_seal(int fd);
+
 #endif

@@ -109,6 +109,8 @@ int slot_arena_file(void);
 /* Maps the arena that the former program image or a relative made, instead of a new one. False when there is
  * one already, or fd is none of this version. */
 bool slot_arena_adopt(int fd);
+/* fd is the file of some arena. */
+bool slot_file_is_arena(int fd);
 /* fd is the file of the arena in use. */
 bool slot_arena_is(int fd);
 /* This process has the credentials of the one that made the arena: its keys are no secret here. */

@@ -179,7 +179,7 @@ void moving_undo(struct moving_bundle *b, const struct moving_heirs *h) {
 
 /* --- the new image ------------------------------------------------------------------------------- */
 
-static void seal(int fd) {
+void moving_seal(int fd) {
     struct slot *s = fdtable_ready() ? slot_new() : NULL;
     char name[SLOT_NAME_MAX];
     if (!s) {
@@ -193,7 +193,7 @@ static void seal(int fd) {
     s->cookie = conn_cookie(fd);
     slot_set_state(s, SLOT_MOVED);
     fdtable_set(fd, s);
-    log_warn("%s: descriptor %d was protected in the program that started this one and its state did not "
+    log_warn("%s: descriptor %d was protected in the process that it comes from and its state did not "
              "come along; it cannot be used here",
              slot_name(s, name), fd);
 }
@@ -208,7 +208,7 @@ static bool is_connection(int fd) {
 static void seal_others(void) {
     for (int fd = 0; fd < 65536; fd++)
         if (!fdtable_entry(fd) && is_connection(fd))
-            seal(fd);
+            moving_seal(fd);
 }
 
 static struct slot *shared_slot(const struct entry *e) {
@@ -216,7 +216,7 @@ static struct slot *shared_slot(const struct entry *e) {
     return s && atomic_load(&s->generation) == e->generation ? s : NULL;
 }
 
-static void take_up(int fd, struct slot *s) {
+void moving_take_up(int fd, struct slot *s) {
     struct conn *c = conn_join(s, fd);
     if (!c) {
         real.close(fd);
@@ -245,13 +245,13 @@ static void adopt_one(const struct entry *e, int state, bool family) {
     else if (e->kind == KIND_SAME)
         s = fdtable_slot((int)e->at);
     if (!s || !core_engine()) {
-        seal(e->fd);
+        moving_seal(e->fd);
         return;
     }
     if (e->kind == KIND_SAME)
         slot_ref(s);
     slot_hold(s);
-    take_up(e->fd, s);
+    moving_take_up(e->fd, s);
 }
 
 static bool read_head(int state, struct head *head) {

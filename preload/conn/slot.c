@@ -161,6 +161,12 @@ static uint8_t *map_foreign(int fd, struct layout *l) {
     return (size_t)st.st_size == l->all ? map_file(fd, l->all) : NULL;
 }
 
+bool slot_file_is_arena(int fd) {
+    uint64_t magic = 0;
+    return (real.fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK) && pread(fd, &magic, sizeof magic, 0) == 8 &&
+           magic == ARENA_MAGIC;
+}
+
 bool slot_arena_adopt(int fd) {
     struct layout l;
     pthread_mutex_lock(&arena_lock);

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "passing.h"
 #include "recv.h"
 
 static ssize_t receive(int fd, struct slot *s, void *buf, size_t n, int flags) {
@@ -137,7 +138,7 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags) {
         if (got != CONN_PLAIN)
             return got;
     }
-    return real.recvmsg(fd, msg, flags);
+    return passing_receives(msg) ? passing_receive(fd, msg, flags) : real.recvmsg(fd, msg, flags);
 }
 
 static bool expired(const struct timespec *end) {
@@ -172,7 +173,10 @@ static int receive_many(int fd, struct mmsghdr *msgs, unsigned n, int flags, con
 }
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout) {
-    if (fdtable_entry(fd) && fdtable_slot(fd) && msgs)
+    bool passing = false;
+    for (unsigned i = 0; msgs && core.active && i < n && !passing; i++)
+        passing = passing_receives(&msgs[i].msg_hdr);
+    if (msgs && (passing || (fdtable_entry(fd) && fdtable_slot(fd))))
         return receive_many(fd, msgs, n, flags, timeout);
     return real.recvmmsg(fd, msgs, n, flags, timeout);
 }

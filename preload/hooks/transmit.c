@@ -7,6 +7,7 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
+#include "passing.h"
 #include "recv.h"
 #include "send.h"
 
@@ -118,11 +119,14 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags) {
         if (sent != CONN_PLAIN)
             return sent;
     }
-    return real.sendmsg(fd, msg, flags);
+    return passing_sends(msg) ? passing_send(fd, msg, flags) : real.sendmsg(fd, msg, flags);
 }
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags) {
-    if (!(fdtable_entry(fd) && fdtable_slot(fd)))
+    bool passing = false;
+    for (unsigned i = 0; msgs && i < n && !passing; i++)
+        passing = passing_sends(&msgs[i].msg_hdr);
+    if (!passing && !(fdtable_entry(fd) && fdtable_slot(fd)))
         return real.sendmmsg(fd, msgs, n, flags);
     unsigned done = 0;
     for (; done < n; done++) {
