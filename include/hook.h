@@ -37,6 +37,9 @@ int __poll(struct pollfd *, nfds_t, int);
 int __poll_chk(struct pollfd *, nfds_t, int, size_t);
 int __ppoll_chk(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *, size_t);
 int pidfd_getfd(int, int, unsigned);
+int io_uring_queue_init(unsigned, struct io_uring *, unsigned);
+int io_uring_queue_init_params(unsigned, struct io_uring *, struct io_uring_params *);
+int io_uring_queue_init_mem(unsigned, struct io_uring *, struct io_uring_params *, void *, size_t);
 int __select(int, fd_set *, fd_set *, fd_set *, struct timeval *);
 
 #endif

@@ -23,6 +23,8 @@ struct addrinfo;
 struct aiocb;
 struct gaicb;
 struct hostent;
+struct io_uring;
+struct io_uring_params;
 struct sigevent;
 
 struct real_calls {
@@ -43,6 +45,9 @@ void real_init(void);
 /* Loads a shared object privately and returns the address of one of its symbols, or NULL with the
  * loader's reason in error (never NULL then). The object is never unloaded. */
 void *real_load(const char *path, const char *symbol, const char **error);
+
+/* Fills in one hooked call from a library that the program loaded later. */
+void real_late(const char *library, const char *name);
 
 /* The directory that holds libmtlswrap.so, without a trailing slash, or "." when unknown. */
 const char *real_home(void);

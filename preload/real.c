@@ -134,6 +134,14 @@ void *real_load(const char *path, const char *symbol, const char **error) {
     return found;
 }
 
+void real_late(const char *library, const char *name) {
+    void *object = real.dlopen(library, RTLD_NOW | RTLD_NOLOAD);
+    void *found = object ? dlsym(object, name) : NULL;
+    for (size_t i = 0; found && i < sizeof symbols / sizeof *symbols; i++)
+        if (strcmp(symbols[i].name, name) == 0)
+            memcpy((char *)&real + symbols[i].offset, &found, sizeof found);
+}
+
 const char *real_home(void) {
     static char home[4096] = ".";
     Dl_info info;

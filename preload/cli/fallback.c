@@ -27,11 +27,11 @@ static const char table[] =
     "[MeshPolicy default]\n"
     "mtls.mode = STRICT\n"
     "\n"
-    "[DestinationRule loopback-ipv4]\n"
+    "[DestinationRule istio-system/loopback-ipv4]\n"
     "host = 127.0.0.0/8\n"
     "tls.mode = ISTIO_MUTUAL\n"
     "\n"
-    "[DestinationRule loopback-ipv6]\n"
+    "[DestinationRule istio-system/loopback-ipv6]\n"
     "host = ::1/128\n"
     "tls.mode = ISTIO_MUTUAL\n";
 

@@ -100,7 +100,7 @@ static void judge_imports(struct inspect *in, const char *path) {
     if (by[LINKAGE_MISSING][0])
         note(in, false, "%s is not found; the program may not start", by[LINKAGE_MISSING]);
     if (by[LINKAGE_URING][0])
-        note(in, true, "%s uses io_uring; sockets that are driven through it are not protected",
+        note(in, true, "%s uses io_uring, which it does not get (ENOSYS); it must be able to do without",
              by[LINKAGE_URING]);
     if (by[LINKAGE_GO][0])
         note(in, true, "%s is Go code; its own system calls are not protected", by[LINKAGE_GO]);

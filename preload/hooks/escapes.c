@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static const char liburing[] = "liburing.so.2";
+
 /* The calls that a program makes by number although libc has a function, and that would change what our
  * tables say. True: served here, with the result in *result. */
 static bool reroute(long number, const long *a, long *result) {
@@ -98,6 +100,35 @@ EXPORT long syscall(long number, ...) {
             return result;
     }
     return real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* liburing makes that system call by itself, where no hook sees it. Its calls return the negative errno. A
+ * library that came later by dlopen is not in the table of real calls. */
+EXPORT int io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags) {
+    core_init();
+    if (!core.active && !real.io_uring_queue_init)
+        real_late(liburing, "io_uring_queue_init");
+    return core.active || !real.io_uring_queue_init ? -ENOSYS
+                                                    : real.io_uring_queue_init(entries, ring, flags);
+}
+
+EXPORT int io_uring_queue_init_params(unsigned entries, struct io_uring *ring, struct io_uring_params *p) {
+    core_init();
+    if (!core.active && !real.io_uring_queue_init_params)
+        real_late(liburing, "io_uring_queue_init_params");
+    return core.active || !real.io_uring_queue_init_params
+               ? -ENOSYS
+               : real.io_uring_queue_init_params(entries, ring, p);
+}
+
+EXPORT int io_uring_queue_init_mem(unsigned entries, struct io_uring *ring, struct io_uring_params *p,
+                                   void *memory, size_t size) {
+    core_init();
+    if (!core.active && !real.io_uring_queue_init_mem)
+        real_late(liburing, "io_uring_queue_init_mem");
+    return core.active || !real.io_uring_queue_init_mem
+               ? -ENOSYS
+               : real.io_uring_queue_init_mem(entries, ring, p, memory, size);
 }
 
 /* RTLD_DEEPBIND would let a plugin bind past us. The loader derives the search path from its caller's

@@ -36,7 +36,8 @@ static void complete_object(struct policy_reading *r, struct policy_object *o) {
     struct policy *p = r->p;
     if (o->kind == KIND_SERVICE) {
         struct policy_service *s = (struct policy_service *)o;
-        s->fqdn = full_name(p, o, o->name);
+        /* As a ServiceEntry's, the hosts of an external service are its only names. */
+        s->fqdn = s->external && s->hosts.count ? s->hosts.items[0] : full_name(p, o, o->name);
         s->host = s->hosts.count ? s->hosts.items[0] : s->fqdn;
     } else if (o->kind == KIND_WORKLOAD) {
         struct policy_workload *w = (struct policy_workload *)o;

@@ -146,7 +146,7 @@ struct policy_service {
     const char *account;
     bool external;
     struct policy_list hosts;
-    const char *fqdn; /* NAME.NAMESPACE.svc.DOMAIN */
+    const char *fqdn; /* NAME.NAMESPACE.svc.DOMAIN; external with hosts: the first of them */
     const char *host; /* the first of hosts, else fqdn */
     struct policy_list identities;
     struct policy_workload **workloads;

@@ -275,6 +275,8 @@ static const struct import_case connecting[] = {
      "test1/a>badexample.com:1=DISABLE"},
     {"star alone", RULE("test1", "w", "{host: '*', " TLS("ISTIO_MUTUAL") "}"), "",
      "test1/a>httpbin.test3:8000=ISTIO_MUTUAL test1/a>api.example.com:443=ISTIO_MUTUAL"},
+    {"a foreign host is not local", RULE("istio-system", "w", "{host: '*.local', " TLS("ISTIO_MUTUAL") "}"),
+     "", "test1/a>httpbin.test3:8000=ISTIO_MUTUAL test1/a>api.example.com:443=DISABLE"},
     {"an unknown mode says nothing", RULE("test1", "one", "{host: api.example.com, " TLS("ODD") "}"), "",
      "test1/a>api.example.com:443=DISABLE lost=1"},
     {"a list of documents",

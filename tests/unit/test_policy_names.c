@@ -50,7 +50,8 @@ Test(policy_names, resolve) {
         {"x", "api.example.com", "192.0.2.9"},
         {"x", "ALT.example.com", "192.0.2.9"},
         {"x", "example.com", ""},
-        {"default", "ext", "192.0.2.9"},
+        {"default", "ext", ""}, /* external: by its hosts alone */
+        {"x", "ext.default.svc.cluster.local", ""},
         {"t", "w1", "127.1.1.1"},
         {"x", "w2.t", "127.1.1.2 fd00::2"},
         {"v", "lonely", "127.1.1.9"},

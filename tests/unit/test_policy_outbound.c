@@ -172,12 +172,16 @@ static const struct table services[] = {
     /* alone at its address: also on ports that it does not list */
     {"[Service a]\naddress = 127.1.0.1\nports = 80\n[DestinationRule a]\nhost = a\ntls.mode = ISTIO_MUTUAL\n",
      {{NULL, "127.1.0.1:99", NULL, IM, 4}}},
-    /* hosts of an external service; its full name works as well */
+    /* hosts of an external service, which has no other name */
     {"[Service api]\nexternal = true\nhosts = API.example.com, alt.example.com\naddress = 192.0.2.1\n"
      "[DestinationRule a]\nhost = alt.example.com\ntls.mode = SIMPLE\n",
      {{NULL, FAR, NULL, TLS_SIMPLE, 5},
       {NULL, FAR, "api.example.com", TLS_SIMPLE, 5},
       {NULL, "192.0.2.9:1", "api.example.com", TLS_SIMPLE, 5}}},
+    {"[Service api]\nexternal = true\nhosts = api.example.com\naddress = 192.0.2.1\n"
+     "[DestinationRule a]\nhost = *.local\ntls.mode = ISTIO_MUTUAL\n[DestinationRule b]\nhost = api\n"
+     "tls.mode = SIMPLE\n",
+     {{NULL, FAR, NULL, DIS, 0}, {NULL, FAR, "api.example.com", DIS, 0}}},
     /* straight to a workload's address: the service it backs */
     {"[Service t/a]\nports = 80\n[Workload t/w]\nservices = b, a\naddress = 127.1.0.9\n"
      "[DestinationRule t/a]\nhost = a\ntls.mode = ISTIO_MUTUAL\n",
