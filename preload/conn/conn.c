@@ -256,7 +256,9 @@ uint64_t conn_cookie(int fd) {
 void conn_publish(struct conn *c, int fd) {
     c->fd = fd;
     c->slot->cookie = conn_cookie(fd);
-    atomic_store(&c->slot->nonblocking, (real.fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+    int saved = errno, mode = real.fcntl(fd, F_GETFL); /* a sandbox may deny it: -1 has all bits */
+    errno = mode < 0 ? saved : errno;
+    atomic_store(&c->slot->nonblocking, mode >= 0 && (mode & O_NONBLOCK));
     options_learn(fd, c->slot);
     atomic_store(&c->fds, 1);
     c->deadline_ms = c->born_ms + c->mesh->handshake_timeout_ms;
