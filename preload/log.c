@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,10 +38,18 @@ void log_init(void) {
     }
 }
 
+/* The journal listens on an AF_UNIX socket. Under inetd 2 is the connection itself, and a line in the clear
+ * on it would be the end of it. */
+static bool is_connection(void) {
+    struct sockaddr_storage name;
+    socklen_t len = sizeof name;
+    return !getsockname(STDERR_FILENO, (struct sockaddr *)&name, &len) && name.ss_family != AF_UNIX;
+}
+
 /* A daemon may have closed 2 and got the number back for a data file or a connection. */
 static bool stderr_takes_messages(void) {
     struct stat st;
-    if (fstat(STDERR_FILENO, &st))
+    if (fstat(STDERR_FILENO, &st) || (S_ISSOCK(st.st_mode) && is_connection()))
         return false;
     if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))
         return true;
