@@ -71,11 +71,25 @@ static bool hand_over(int fd, struct slot *s, struct conn *c) {
     return true;
 }
 
-static void goodbye_now(int fd, struct slot *s) {
+/* The handshake and what the program wrote before must be through before the kernel's FIN. */
+static bool finish_writing(int fd, struct slot *s) {
+    if (atomic_load(&s->state) == SLOT_OPEN && send_flush(fd, s, MSG_DONTWAIT | MSG_NOSIGNAL)) {
+        send_goodbye(fd, s);
+        return send_flush(fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    return atomic_load(&s->state) == SLOT_DEAD;
+}
+
+/* All that was written and close_notify, as far as the kernel takes it. True: nothing is left to be sent. */
+static bool goodbye_now(int fd, struct slot *s) {
+    bool said = true;
     slot_lock(&s->tx_lock);
     if (atomic_load(&s->state) == SLOT_OPEN && !s->abort)
-        send_goodbye(fd, s);
+        said = finish_writing(fd, s);
+    else if (atomic_load(&s->state) == SLOT_SHAKING)
+        said = false;
     slot_unlock(&s->tx_lock);
+    return said;
 }
 
 /* What TCP does when the program closes with data unread: the peer must not take this for a clean end. */
@@ -90,11 +104,14 @@ static void last_farewell(int fd, struct slot *s) {
     struct conn *c = conn_of(s);
     if (!s->abort && recv_unread(fd, s))
         reset(fd, s);
-    if (!s->abort && (unfinished(s, c) || (c && tickets_may_come(s))) && hand_over(fd, s, c))
-        return;
-    goodbye_now(fd, s);
-    if (c && unfinished(s, c) && !s->abort && hand_over(fd, s, c))
-        return; /* the kernel did not even take the goodbye */
+    bool said = goodbye_now(fd, s);
+    if (!s->abort && c && (said ? tickets_may_come(s) : unfinished(s, c))) {
+        c->said_goodbye = said;
+        if (said) /* the peer hears the end now; the rest is only to be read away */
+            real.shutdown(fd, SHUT_WR);
+        if (hand_over(fd, s, c))
+            return;
+    }
     farewell_free(s);
 }
 
@@ -146,15 +163,6 @@ void farewell_lost(struct slot *s) {
     else if (c)
         conn_drop(c);
     errno = saved;
-}
-
-/* The handshake and what the program wrote before must be through before the kernel's FIN. */
-static bool finish_writing(int fd, struct slot *s) {
-    if (atomic_load(&s->state) == SLOT_OPEN && send_flush(fd, s, MSG_DONTWAIT | MSG_NOSIGNAL)) {
-        send_goodbye(fd, s);
-        return send_flush(fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
-    }
-    return atomic_load(&s->state) == SLOT_DEAD;
 }
 
 /* A peer that has closed altogether answers our close_notify with a reset, where a bare FIN would have gone

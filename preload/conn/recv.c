@@ -232,6 +232,8 @@ static long open_record(int fd, struct slot *s, const struct record_engine *e, u
 
 /* FIN or an error from the kernel. Returns what the call has to return when nothing was delivered. */
 static ssize_t stream_end(int fd, struct slot *s, ssize_t n, bool partial) {
+    if (n < 0 && errno == ECONNRESET && s->rx_shut && s->half_closed)
+        return 0; /* only the peer's close_notify, for which TCP has no room after a shutdown of both sides */
     if (n < 0) {
         if (errno != EAGAIN && errno != EINTR) { /* the kernel says it once; so do we */
             s->error = errno;
