@@ -2,7 +2,7 @@
 #ifndef MTLSWRAP_FAREWELL_H
 #define MTLSWRAP_FAREWELL_H
 
-#include "slot.h"
+#include "conn.h"
 
 /* This process gives up one descriptor of s (already out of the table, still open in the kernel). The last
  * holder flushes, says close_notify, or hands what is left to the driver. The caller closes fd afterwards. */
@@ -13,6 +13,11 @@ void farewell_lost(struct slot *s);
 
 /* shutdown(2) of a managed connection. */
 int farewell_half(int fd, struct slot *s, int how);
+
+/* The close that follows resets the connection. */
+void farewell_reset(int fd, struct slot *s);
+/* Until when (conn_now) a peer that has heard our goodbye may still send tickets. */
+uint64_t farewell_patience(const struct conn *c);
 
 /* At exit: all managed connections, bounded by the table's linger. */
 void farewell_all(void);

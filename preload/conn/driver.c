@@ -130,11 +130,16 @@ void driver_forget(struct conn *c) {
 enum need { NEED_NOTHING, NEED_INPUT, NEED_OUTPUT, NEED_TIME, NEED_FREE };
 
 static enum need after_goodbye(struct conn *c) {
-    uint8_t sink[4096];
-    ssize_t n;
-    while ((n = real.recv(c->fd, sink, sizeof sink, MSG_DONTWAIT)) > 0)
-        ; /* tickets and the peer's own farewell: unread they would turn our FIN into a reset */
-    if (n == 0 || errno != EAGAIN)
+    struct slot *s = c->slot;
+    char byte;
+    bool tickets_expected = c->post != NULL;
+    if (recv_unread(c->fd, s)) { /* data for a program that is gone: TCP resets */
+        farewell_reset(c->fd, s);
+        return NEED_FREE;
+    }
+    if (s->rx_eof || atomic_load(&s->state) != SLOT_OPEN || (tickets_expected && !c->post))
+        return NEED_FREE;
+    if (real.recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
         return NEED_FREE;
     int unacknowledged = 0;
     if (exiting && !real.ioctl(c->fd, SIOCOUTQ, &unacknowledged) && !unacknowledged)
@@ -160,7 +165,7 @@ static enum need linger(struct conn *c) {
     if (!flushed)
         return NEED_OUTPUT;
     c->said_goodbye = true;
-    c->deadline_ms = conn_now() + c->mesh->linger_ms;
+    c->deadline_ms = farewell_patience(c);
     real.shutdown(c->fd, SHUT_WR);
     return after_goodbye(c);
 }

@@ -3,6 +3,8 @@
 #include "farewell.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include "conn.h"
@@ -52,6 +54,14 @@ static bool tickets_may_come(const struct slot *s) {
            !s->rx_eof && s->bytes_out;
 }
 
+uint64_t farewell_patience(const struct conn *c) {
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    real.getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+    uint64_t ms = 10 + info.tcpi_rtt / 250; /* four round trips */
+    return conn_now() + (ms < c->mesh->linger_ms ? ms : c->mesh->linger_ms);
+}
+
 /* The descriptor's number goes back to the program at once; the connection lives on under a number of ours.
  */
 static bool hand_over(int fd, struct slot *s, struct conn *c) {
@@ -65,7 +75,9 @@ static bool hand_over(int fd, struct slot *s, struct conn *c) {
     c->fd = own;
     slot_unlock(&s->tx_lock);
     c->closing = true;
-    if (c->deadline_ms < conn_now() + c->mesh->linger_ms)
+    if (c->said_goodbye)
+        c->deadline_ms = farewell_patience(c);
+    else if (c->deadline_ms < conn_now() + c->mesh->linger_ms)
         c->deadline_ms = conn_now() + c->mesh->linger_ms;
     driver_attend(c, 0);
     return true;
@@ -93,7 +105,7 @@ static bool goodbye_now(int fd, struct slot *s) {
 }
 
 /* What TCP does when the program closes with data unread: the peer must not take this for a clean end. */
-static void reset(int fd, struct slot *s) {
+void farewell_reset(int fd, struct slot *s) {
     static const struct linger now = {.l_onoff = 1, .l_linger = 0};
     s->abort = true;
     real.setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
@@ -103,7 +115,7 @@ static void reset(int fd, struct slot *s) {
 static void last_farewell(int fd, struct slot *s) {
     struct conn *c = conn_of(s);
     if (!s->abort && recv_unread(fd, s))
-        reset(fd, s);
+        farewell_reset(fd, s);
     bool said = goodbye_now(fd, s);
     if (!s->abort && c && (said ? tickets_may_come(s) : unfinished(s, c))) {
         c->said_goodbye = said;
