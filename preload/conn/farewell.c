@@ -39,7 +39,8 @@ static bool unfinished(const struct slot *s, const struct conn *c) {
         return false;
     switch (atomic_load(&s->state)) {
     case SLOT_SHAKING:
-        return c->early_len || c->shake;
+        return c->early_len || c->shake ||
+               (s->server && !c->going_plain); /* the peer waits for an end, not for a reset */
     case SLOT_OPEN:
         return (s->tail && !s->tail_rides) || s->early_left;
     default:

@@ -15,6 +15,8 @@ enum { RCVBUF_MIN = 2 * SLOT_RX_REGION }; /* two records, or a sender could stal
 /* The least that the kernel must have when the program's own number of plaintext bytes is there; the filter
  * looks closer. */
 static uint32_t resting_lowat(const struct slot *s) {
+    if (atomic_load(&s->state) == SLOT_SHAKING)
+        return 1;
     if (s->held) /* one byte of it is in the kernel */
         return s->user_lowat > s->held ? 1 + s->user_lowat - s->held : 1;
     return s->user_lowat > 1 ? s->user_lowat : 1;
@@ -45,12 +47,15 @@ static bool is_dead_error(struct slot *s) {
 }
 
 /* The kernel tells an error once, by SO_ERROR or by a call; what had arrived before can still be read. */
-static void note_error(struct slot *s, const void *value, socklen_t len) {
+static void note_error(struct slot *s, void *value, socklen_t len) {
     int error = 0;
     memcpy(&error, value, len < sizeof error ? len : sizeof error);
     if (!error)
         return;
     s->reset_told = true;
+    /* After a shutdown of both sides TCP resets the connection when the peer's close_notify comes. */
+    if (error == ECONNRESET && s->rx_shut && s->half_closed)
+        memset(value, 0, len);
 }
 
 int options_get(int fd, struct slot *s, int level, int name, void *value, socklen_t *len) {

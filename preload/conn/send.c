@@ -199,7 +199,11 @@ void send_alert(int fd, struct slot *s, uint8_t description) {
 
 /* --- the program's writes ------------------------------------------------------------------------ */
 
-static ssize_t broken_pipe(int flags) {
+/* The program shut writing down, or we did after an alert. The kernel knows best whether it has something
+ * worse to tell. */
+static ssize_t broken_pipe(int fd, struct slot *s, int flags) {
+    if (s->tx_closed && !s->tail && real.send(fd, NULL, 0, flags) < 0)
+        return -1;
     if (!(flags & MSG_NOSIGNAL))
         raise(SIGPIPE);
     errno = EPIPE;
@@ -208,7 +212,7 @@ static ssize_t broken_pipe(int flags) {
 
 static ssize_t send_open(int fd, struct slot *s, struct source *src, int flags) {
     if (s->tx_closed || s->half_closed)
-        return broken_pipe(flags);
+        return broken_pipe(fd, s, flags);
     if (((s->tail && !s->tail_rides) || s->early_left) && !send_flush(fd, s, flags))
         return -1;
     ssize_t done = 0;
@@ -240,7 +244,7 @@ static bool push_handshake(int fd, struct slot *s, bool wait) {
 static ssize_t send_early(int fd, struct slot *s, struct source *src, int flags) {
     struct conn *c = conn_of(s);
     if (s->half_closed)
-        return broken_pipe(flags);
+        return broken_pipe(fd, s, flags);
     bool wait = !(flags & MSG_DONTWAIT);
     if (!shake_reachable(fd, s, wait))
         return -1;
@@ -296,7 +300,7 @@ static ssize_t send_nothing(int fd, struct slot *s, int flags) {
     if (atomic_load(&s->state) == SLOT_DEAD)
         return conn_dead_write(s, flags);
     if (s->half_closed || s->tx_closed)
-        return broken_pipe(flags);
+        return broken_pipe(fd, s, flags);
     return atomic_load(&s->state) == SLOT_OPEN ? real.send(fd, NULL, 0, flags) : 0;
 }
 

@@ -134,6 +134,7 @@ static void finish(int fd, struct slot *s, struct conn *c) {
             fallback_spoke_tls(s);
         s->early_left = c->early_len > 0;
         slot_set_state(s, SLOT_OPEN);
+        options_lowat(fd, s, 1);
         send_flush(fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
     if (!s->server && api()->wants_post(c->shake))
