@@ -290,6 +290,10 @@ bool stream_total(const struct iovec *iov, int count, size_t *total) {
 }
 
 ssize_t conn_dead_read(struct slot *s) {
+    if (s->error_told && !s->server && !s->shaker) { /* never was connected */
+        errno = ENOTCONN;
+        return -1;
+    }
     if (s->error_told)
         return 0;
     s->error_told = true;

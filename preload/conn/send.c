@@ -246,8 +246,8 @@ static ssize_t send_early(int fd, struct slot *s, struct source *src, int flags)
     if (s->half_closed)
         return broken_pipe(fd, s, flags);
     bool wait = !(flags & MSG_DONTWAIT);
-    if (!shake_reachable(fd, s, wait))
-        return -1;
+    if (!shake_reachable(fd, s, wait)) /* the kernel knows which signal goes with "not connected" */
+        return errno == ENOTCONN ? real.send(fd, NULL, 0, flags) : -1;
     ssize_t done = 0;
     while (src->left && atomic_load(&s->state) == SLOT_SHAKING) {
         bool mine = c && (!s->shaker || s->shaker == getpid());

@@ -410,7 +410,10 @@ bool shake_reachable(int fd, struct slot *s, bool wait) {
     int error = 0;
     socklen_t len = sizeof error;
     real.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
-    s->error = error ? error : ENOTCONN;
+    errno = ENOTCONN;
+    if (!error) /* the program has been told by SO_ERROR */
+        return false;
+    s->error = error;
     s->error_told = true;
     slot_set_state(s, SLOT_DEAD);
     errno = s->error;
