@@ -99,9 +99,9 @@ char **exec_env_build(char *const envp[], void *space, const char *extra) {
     }
     append(at, old ? old : "");
     out[n++] = preload;
-    for (; envp && *envp; envp++)
-        if (!begins(*envp, PRELOAD) && !passing(*envp))
-            out[n++] = *envp;
+    for (char *const *e = envp; e && *e; e++)
+        if (!begins(*e, PRELOAD) && !passing(*e))
+            out[n++] = *e;
     for (size_t i = 0; i < carried_count; i++)
         if (!has(envp, carried[i]))
             out[n++] = carried[i];
