@@ -20,7 +20,7 @@ void streams_std_sync(int fd);
 /* The same for 0 to 2, at start-up when they arrive managed. */
 void streams_std_ready(void);
 /* fd is about to become a duplicate of a managed descriptor: streams that libc has on it must not be able to
- * write any more. Followed by streams_std_sync, whatever became of it. */
+ * write to it any more. Followed by streams_std_sync, whatever became of it. */
 void streams_expect(int fd);
 
 /* True once any stream was replaced: only then streams_now has something to say. */

@@ -1,211 +1,56 @@
-/* streams.c - cookie streams on managed descriptors, and the exchange of state with libc's own. Formats
- * nothing; knows no hook. */
+/* streams.c - which streams have to come through us: the standard ones while their descriptors are managed,
+ * and those that programs make on sockets. Formats nothing; knows no hook. */
 #include "streams.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
-#include "conn.h"
-#include "farewell.h"
 #include "fdtable.h"
 #include "log.h"
 #include "real.h"
-#include "recv.h"
-#include "send.h"
+#include "streams_swap.h"
 
 /* libc's own list of streams and its lock; exported, declared nowhere. */
 extern FILE *_IO_list_all;
 void _IO_list_lock(void);
 void _IO_list_unlock(void);
 
-/* Bits of _flags, part of libc's ABI for its macros' sake since ever. */
-enum {
-    FLAG_USER_BUFFER = 0x1,
-    FLAG_UNBUFFERED = 0x2,
-    FLAG_NO_READS = 0x4,
-    FLAG_NO_WRITES = 0x8,
-    FLAG_LINKED = 0x80,
-    FLAG_IS_FILE = 0x2000,
-    FLAG_USER_LOCK = 0x8000,
-    FLAGS_OF_THE_OBJECT = FLAG_LINKED | FLAG_IS_FILE | FLAG_USER_LOCK,
-    SOCKET_BLOCK = 4096, /* a socket's st_blksize, which is the size of libc's buffer for it */
-};
-
-/* A stream of libc's and ours in its place. */
-struct stream {
-    FILE *ours, *libcs;
-    int fd;
-    bool awake; /* ours has the state */
-    bool mute;  /* libc's has no descriptor, and ours cannot stand in for it */
-    int mode;   /* libc's orientation before */
-    bool over;  /* the farewell was said */
-    struct stream *next;
-};
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct stream *streams; /* under lock: all but the standard ones */
 static struct stream standard[3];
 static char room[3][SOCKET_BLOCK];
 _Atomic bool streams_replaced;
+static _Atomic bool aliases; /* a program knows a stream of libc's that ours stands in for */
 
-/* --- what a cookie stream does ------------------------------------------------------------------- */
-
-static bool is_over(const struct stream *t) {
-    if (t->over)
-        errno = EPIPE;
-    return t->over;
+/* From now on ours is awake instead of f. NULL: no memory. */
+static struct stream *begin(FILE *f, int fd) {
+    struct stream *t = calloc(1, sizeof *t);
+    if (!t || !streams_swap_make(t)) {
+        free(t);
+        return NULL;
+    }
+    t->fd = fd;
+    t->libcs = f;
+    streams_swap(t, true);
+    pthread_mutex_lock(&lock);
+    t->next = streams;
+    streams = t;
+    pthread_mutex_unlock(&lock);
+    return t;
 }
 
-static ssize_t stream_read(void *cookie, char *buf, size_t n) {
-    struct stream *t = cookie;
-    struct iovec iov = {buf, n};
-    if (is_over(t))
-        return -1;
-    struct slot *s = fdtable_slot(t->fd);
-    ssize_t got = s ? recv_stream(t->fd, s, &iov, 1, 0) : CONN_PLAIN;
-    return got == CONN_PLAIN ? real.read(t->fd, buf, n) : got;
-}
-
-static ssize_t write_some(int fd, const char *buf, size_t n) {
-    struct iovec iov = {(void *)(uintptr_t)buf, n};
-    struct slot *s = fdtable_slot(fd);
-    ssize_t sent = s ? send_stream(fd, s, &iov, 1, 0) : CONN_PLAIN;
-    return sent == CONN_PLAIN ? real.write(fd, buf, n) : sent;
-}
-
-/* A count that is short sets the stream's error flag, as a failed write does on a stream of libc's. */
-static ssize_t stream_write(void *cookie, const char *buf, size_t n) {
-    struct stream *t = cookie;
-    size_t done = 0;
-    while (done < n && !is_over(t)) {
-        ssize_t sent = write_some(t->fd, buf + done, n - done);
-        if (sent < 0)
+static FILE *alias_of(FILE *f) {
+    pthread_mutex_lock(&lock);
+    for (const struct stream *t = streams; t; t = t->next)
+        if (t->libcs == f) {
+            f = t->ours;
             break;
-        done += (size_t)sent;
-    }
-    return (ssize_t)done;
-}
-
-static int stream_seek(void *cookie, off64_t *offset, int whence) {
-    (void)cookie;
-    (void)offset;
-    (void)whence;
-    errno = ESPIPE;
-    return -1;
-}
-
-static int close_descriptor(int fd) {
-    struct slot *s = fdtable_mine() ? fdtable_take(fd) : NULL;
-    if (s)
-        farewell(fd, s);
-    return real.close(fd);
-}
-
-static int stream_close(void *cookie) {
-    return close_descriptor(((struct stream *)cookie)->fd);
-}
-
-/* --- the exchange -------------------------------------------------------------------------------- */
-
-static void swap_pointers(char **a, char **b) {
-    char *kept = *a;
-    *a = *b;
-    *b = kept;
-}
-
-/* An unbuffered stream's buffer is one byte inside the object itself. */
-static void follow_short_buffer(FILE *to, const FILE *from) {
-    char *const was = (char *)(uintptr_t)from->_shortbuf;
-    if (to->_IO_buf_base != was)
-        return;
-    char **const pointers[] = {&to->_IO_read_ptr,  &to->_IO_read_end,   &to->_IO_read_base,
-                               &to->_IO_write_ptr, &to->_IO_write_base, &to->_IO_write_end,
-                               &to->_IO_buf_end,   &to->_IO_buf_base};
-    for (size_t i = 0; i < sizeof pointers / sizeof *pointers; i++)
-        if (*pointers[i])
-            *pointers[i] = to->_shortbuf + (*pointers[i] - was);
-}
-
-static void swap_state(FILE *a, FILE *b) {
-    FILE was = *a;
-    swap_pointers(&a->_IO_read_ptr, &b->_IO_read_ptr);
-    swap_pointers(&a->_IO_read_end, &b->_IO_read_end);
-    swap_pointers(&a->_IO_read_base, &b->_IO_read_base);
-    swap_pointers(&a->_IO_write_base, &b->_IO_write_base);
-    swap_pointers(&a->_IO_write_ptr, &b->_IO_write_ptr);
-    swap_pointers(&a->_IO_write_end, &b->_IO_write_end);
-    swap_pointers(&a->_IO_buf_base, &b->_IO_buf_base);
-    swap_pointers(&a->_IO_buf_end, &b->_IO_buf_end);
-    swap_pointers(&a->_IO_save_base, &b->_IO_save_base);
-    swap_pointers(&a->_IO_backup_base, &b->_IO_backup_base);
-    swap_pointers(&a->_IO_save_end, &b->_IO_save_end);
-    a->_flags = (b->_flags & ~FLAGS_OF_THE_OBJECT) | (was._flags & FLAGS_OF_THE_OBJECT);
-    b->_flags = (was._flags & ~FLAGS_OF_THE_OBJECT) | (b->_flags & FLAGS_OF_THE_OBJECT);
-    a->_markers = b->_markers, b->_markers = was._markers;
-    a->_cur_column = b->_cur_column, b->_cur_column = was._cur_column;
-    a->_shortbuf[0] = b->_shortbuf[0], b->_shortbuf[0] = was._shortbuf[0];
-    a->_offset = b->_offset, b->_offset = was._offset;
-    a->_codecvt = b->_codecvt, b->_codecvt = was._codecvt;
-    a->_wide_data = b->_wide_data, b->_wide_data = was._wide_data;
-    a->_mode = b->_mode, b->_mode = was._mode;
-    follow_short_buffer(a, b);
-    follow_short_buffer(b, a);
-}
-
-/* Makes the cookie stream of t, asleep: whoever uses it gets EBADF. */
-static bool make_ours(struct stream *t) {
-    static const cookie_io_functions_t functions = {stream_read, stream_write, stream_seek, stream_close};
-    if (t->ours)
-        return true;
-    t->ours = fopencookie(t, "r+", functions);
-    if (!t->ours)
-        return false;
-    t->ours->_flags |= FLAG_NO_READS | FLAG_NO_WRITES;
-    t->ours->_fileno = -1;
-    return true;
-}
-
-/* Somebody may be inside one of the streams; what he does there cannot be waited for without a risk of
- * waiting for ever, as dup2(2) never does. */
-static void exchange(struct stream *t, bool awake) {
-    bool a = !ftrylockfile(t->ours), b = !ftrylockfile(t->libcs);
-    t->libcs->_fileno = awake ? -1 : t->fd;
-    t->ours->_fileno = awake ? t->fd : -1;
-    swap_state(t->ours, t->libcs);
-    t->awake = awake;
-    if (awake) { /* libc's way of wide characters ends in its own write */
-        t->mode = t->ours->_mode;
-        t->ours->_mode = -1;
-    } else if (!t->libcs->_IO_read_base && !t->libcs->_IO_write_base) {
-        t->libcs->_mode = t->mode; /* never used */
-    }
-    if (b)
-        funlockfile(t->libcs);
-    if (a)
-        funlockfile(t->ours);
-    atomic_store(&streams_replaced, true);
-}
-
-/* libc would take a larger buffer for a stream whose file it cannot look at. */
-static void give_buffer(FILE *f, char *buffer, bool borrowed) {
-    if (!buffer || f->_IO_buf_base || (f->_flags & FLAG_UNBUFFERED))
-        return;
-    f->_IO_buf_base = buffer;
-    f->_IO_buf_end = buffer + SOCKET_BLOCK;
-    if (borrowed)
-        f->_flags |= FLAG_USER_BUFFER;
-}
-
-/* A buffer that was never used is none: libc makes one that suits the new file. */
-static void take_buffer(FILE *f, const char *buffer) {
-    if (f->_IO_buf_base != buffer || f->_IO_read_base || f->_IO_write_base)
-        return;
-    f->_IO_buf_base = f->_IO_buf_end = NULL;
-    f->_flags &= ~FLAG_USER_BUFFER;
+        }
+    pthread_mutex_unlock(&lock);
+    return f;
 }
 
 /* --- standard streams ---------------------------------------------------------------------------- */
@@ -223,7 +68,7 @@ static bool std_prepare(int fd) {
     if (!f || f->_fileno != fd || streams_ours(f))
         return false;
     t->fd = fd;
-    t->libcs = make_ours(t) ? f : NULL;
+    t->libcs = streams_swap_make(t) ? f : NULL;
     return t->libcs != NULL;
 }
 
@@ -238,8 +83,8 @@ static void std_wake(int fd) {
         return;
     }
     t->over = false;
-    exchange(t, true);
-    give_buffer(t->ours, room[fd], true);
+    streams_swap(t, true);
+    streams_swap_give_buffer(t->ours, room[fd], true);
     if (*variable(fd) == t->libcs)
         *variable(fd) = t->ours;
 }
@@ -252,8 +97,8 @@ static void std_sleep(int fd) {
     }
     if (!t->awake)
         return;
-    take_buffer(t->ours, room[fd]);
-    exchange(t, false);
+    streams_swap_take_buffer(t->ours, room[fd]);
+    streams_swap(t, false);
     if (*variable(fd) == t->ours)
         *variable(fd) = t->libcs;
 }
@@ -275,17 +120,24 @@ void streams_std_ready(void) {
         streams_std_sync(fd);
 }
 
-/* A stream of libc's that the program opened on another file: it has no way to us, so it fails. */
-static void silence(int fd) {
+/* A stream of libc's that the program opened on another file. */
+static FILE *libcs_on(int fd) {
+    FILE *f;
     _IO_list_lock();
-    for (FILE *f = _IO_list_all; f; f = f->_chain)
-        if (f->_fileno == fd && !streams_ours(f)) {
-            f->_fileno = -1;
-            log_warn("descriptor %d becomes a protected connection while a stdio stream is on it; the stream "
-                     "can write no more",
-                     fd);
-        }
+    for (f = _IO_list_all; f && (f->_fileno != fd || streams_ours(f)); f = f->_chain)
+        ;
     _IO_list_unlock();
+    return f;
+}
+
+/* The program goes on naming it, so calls are led from it to ours; those that are not fail. */
+static void stand_in(FILE *f, int fd) {
+    atomic_store(&aliases, true);
+    if (f->_mode <= 0 && begin(f, fd))
+        return;
+    log_warn("descriptor %d becomes a protected connection while a stdio stream is on it; the stream fails",
+             fd);
+    f->_fileno = -1;
 }
 
 void streams_expect(int fd) {
@@ -294,7 +146,8 @@ void streams_expect(int fd) {
         return;
     if ((unsigned)fd <= 2)
         std_wake(fd);
-    silence(fd);
+    for (FILE *f = libcs_on(fd); f; f = libcs_on(fd))
+        stand_in(f, fd);
     errno = saved;
 }
 
@@ -302,7 +155,7 @@ FILE *streams_now(FILE *f) {
     for (int fd = 0; fd <= 2; fd++)
         if (f && (f == standard[fd].ours || f == standard[fd].libcs))
             return standard[fd].awake ? standard[fd].ours : standard[fd].libcs;
-    return f;
+    return atomic_load(&aliases) ? alias_of(f) : f;
 }
 
 /* --- other streams ------------------------------------------------------------------------------- */
@@ -332,21 +185,13 @@ static void discard(FILE *f) {
 }
 
 FILE *streams_cover(FILE *f, int fd) {
-    struct stream *t = calloc(1, sizeof *t);
-    if (!t || !make_ours(t)) {
-        free(t);
+    struct stream *t = begin(f, fd);
+    if (!t) {
         discard(f);
         errno = ENOMEM;
         return NULL;
     }
-    t->fd = fd;
-    t->libcs = f;
-    exchange(t, true);
-    give_buffer(t->ours, malloc(SOCKET_BLOCK), false);
-    pthread_mutex_lock(&lock);
-    t->next = streams;
-    streams = t;
-    pthread_mutex_unlock(&lock);
+    streams_swap_give_buffer(t->ours, malloc(SOCKET_BLOCK), false);
     return t->ours;
 }
 
@@ -354,7 +199,7 @@ static struct stream *unlink_stream(FILE *f) {
     struct stream *found = NULL;
     pthread_mutex_lock(&lock);
     for (struct stream **p = &streams; *p && !found; p = &(*p)->next)
-        if ((*p)->ours == f) {
+        if ((*p)->ours == f || (*p)->libcs == f) {
             found = *p;
             *p = found->next;
             break;
@@ -387,7 +232,7 @@ static int std_close(struct stream *t) {
     int r = 0;
     if (awake) {
         r = real.fflush(t->ours);
-        if (close_descriptor(t->fd))
+        if (streams_swap_close(t->fd))
             r = EOF;
         std_sleep(t->fd);
         t->libcs->_fileno = -1;
@@ -405,7 +250,7 @@ int streams_close(FILE *f) {
     t = unlink_stream(f);
     if (!t)
         return real.fclose(f);
-    int r = real.fclose(f), saved = errno;
+    int r = real.fclose(t->ours), saved = errno;
     discard(t->libcs);
     free(t);
     errno = saved;

@@ -10,12 +10,14 @@ compile() { # NAME FLAG…
 compile dynamic
 compile static_cxx -static-libstdc++ -static-libgcc
 run - "$T/dynamic" "$IP" "$MARK" "$T/file" >"$T/expected"
+run - "$T/dynamic" "$IP" "$MARK" "$T/file" unsynced >>"$T/expected"
 grep -qx end "$T/expected" || fail 'the transcript has no end'
 hasnt "$T/expected" WRONG
 
 scenario() {
     for program in dynamic static_cxx; do
         run "$SERVER" "$T/$program" "$IP" "$MARK" "$T/file" >"$T/$WAY/seen" || fail "exit status $?"
+        run "$SERVER" "$T/$program" "$IP" "$MARK" "$T/file" unsynced >>"$T/$WAY/seen" || fail "exit status $?"
         diff "$T/expected" "$T/$WAY/seen" >&2 || fail "the transcripts of $program differ"
     done
 }

@@ -1,6 +1,6 @@
 // stdio_standard.cpp - the standard streams of C and C++ on a connection and back, told line by line on
 // descriptor 9. Holds both ends. The transcript is the same whether the connection is protected or not.
-// Arguments: ADDRESS, MARK, a FILE to write.
+// Arguments: ADDRESS, MARK, a FILE to write, ["unsynced"].
 #include <arpa/inet.h>
 #include <cerrno>
 #include <csignal>
@@ -249,17 +249,38 @@ static void closed_stream() {
     take_end();
 }
 
+// Only when named: iostreams with buffers of their own, on the descriptors of the standard streams.
+static void unsynced() {
+    int kept_in = dup(0), kept_out = dup(1);
+    std::string word;
+    std::cout << "cout waits, ";
+    dup2(near, 1);
+    dup2(near, 0);
+    std::cout << "unsynced" << std::endl;
+    std::wcout << L"wide, " << 7 << std::endl;
+    take("cout waits, unsynced\nwide, 7\n");
+    give("some words\n");
+    std::cin >> word;
+    tell("  cin %s\n", word.c_str());
+    dup2(kept_in, 0);
+    dup2(kept_out, 1);
+    close(kept_in);
+    close(kept_out);
+}
+
 static const struct {
     const char *name;
     void (*run)();
 } scenarios[] = {
     {"output", output}, {"input", input},   {"errors", errors},        {"reopened", reopened},
-    {"closed", closed}, {"served", served}, {"fclose", closed_stream},
+    {"closed", closed}, {"served", served}, {"fclose", closed_stream}, {"unsynced", unsynced},
 };
 
 int main(int argc, char **argv) {
-    if (argc != 4)
+    if (argc < 4)
         return 2;
+    const bool unsynced_only = argc > 4;
+    std::ios::sync_with_stdio(!unsynced_only);
     mark = argv[2];
     path = argv[3];
     signal(SIGPIPE, SIG_IGN);
@@ -272,6 +293,8 @@ int main(int argc, char **argv) {
         getsockname(listener, any, &len))
         return 2;
     for (auto &scenario : scenarios) {
+        if ((scenario.run == unsynced) != unsynced_only)
+            continue;
         tell("%s\n", scenario.name);
         connection();
         scenario.run();

@@ -331,6 +331,22 @@ static void threads(void) {
     far = -1;
 }
 
+/* A stream on a file whose descriptor becomes a connection. */
+static void taken_over(void) {
+    FILE *f = fopen("/dev/null", "w");
+    fputs("kept before; ", f);
+    check(dup2(near, fileno(f)) >= 0, "dup2");
+    close(near);
+    TELL("  fprintf %d", fprintf(f, "%s\n", "after"));
+    TELL(" fflush %d\n", fflush(f));
+    take(19);
+    fputs("at the end", f);
+    near = fileno(f);
+    TELL("  fclose %d", fclose(f));
+    TELL(" open %d\n", is_open(near));
+    take(0);
+}
+
 /* A child that leaves without a flush of its own. */
 static void at_exit(void) {
     pid_t child = fork();
@@ -384,6 +400,7 @@ static const struct {
     {"connected later", connected_later, 0},
     {"twice", twice, 1},
     {"threads", threads, 1},
+    {"taken over", taken_over, 1},
     {"at exit", at_exit, 1},
     {"others", others, 1},
     {"wide", wide, 1}, /* only when named: TLS has to refuse it */
