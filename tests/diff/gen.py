@@ -544,7 +544,8 @@ def connecting(s):
     if s.chance(0.3):
         s.say(s.pick(f"read {client} 5", f"write {client} 5", f"getpeername {client}", f"poll 0 {client}:io",
                      f"shutdown {client} w", f"fionread {client}", f"setopt {client} rcvlowat 5"))
-    if s.chance(0.2):
+    tight = s.chance(0.2)
+    if tight:
         s.say(f"setopt {client} {s.pick('rcvbuf', 'sndbuf')} {s.pick(2000, 60000, 300000)}")
     s.say(f"connect {client} {listener} {target}")
     if s.chance(0.4):
@@ -566,6 +567,7 @@ def connecting(s):
     a.peer, b.peer = b, a
     a.nonblock = b.nonblock = True  # not known, so assume nothing waits
     a.cold = b.cold = True
+    a.tight = b.tight = tight
     s.say(f"nonblock {client} 1")
     s.say(f"nonblock {server} 1")
     s.ends += [a, b]

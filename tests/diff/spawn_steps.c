@@ -91,7 +91,8 @@ static void step_beside(struct actor *me, int argc, char **argv) {
         char text[32] = "";
         FILE *f = popen("echo word", "re");
         bool good = f && fgets(text, sizeof text, f);
-        say(me, " %s %d", good ? "word" : "nothing", f ? pclose(f) : -1);
+        int status = f ? pclose(f) : -1;
+        say(me, " %s %d", good ? "word" : "nothing", status);
         return;
     }
     pid_t pid = -1;
@@ -100,7 +101,8 @@ static void step_beside(struct actor *me, int argc, char **argv) {
     else
         pid = strcmp(argv[1], "fork") == 0 ? by_fork(0, quick) : by_vfork(0, quick);
     int status = -1;
-    say(me, waitpid(pid, &status, 0) == pid ? " status %d" : " lost %d", status);
+    bool found = waitpid(pid, &status, 0) == pid;
+    say(me, found ? " status %d" : " lost %d", status);
 }
 
 const struct step spawn_steps[] = {
