@@ -34,6 +34,7 @@ struct worker {
     bool alive, busy, done; /* busy, done: under lock */
     pthread_t thread;
     pid_t tid;
+    int stat; /* its /proc file */
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct order order;
@@ -43,7 +44,7 @@ struct worker {
 struct child {
     bool alive, busy;
     pid_t pid;
-    int orders, answers;
+    int orders, answers, stat;
 };
 
 static struct worker workers[ACTORS];
@@ -81,6 +82,19 @@ static void *worker_main(void *arg) {
     }
 }
 
+static int move_high(int fd) {
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, DIFF_OWN_FDS);
+    close(fd);
+    return high;
+}
+
+/* Opened before any step runs: a low number taken for a moment would show in the numbers that a step in the
+ * background gets. */
+static int open_stat(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -1 : move_high(fd);
+}
+
 static void worker_start(struct worker *w, const char *name) {
     if (w->alive)
         return;
@@ -97,6 +111,9 @@ static void worker_start(struct worker *w, const char *name) {
     while (w->tid == 0)
         pthread_cond_wait(&w->wake, &w->lock);
     pthread_mutex_unlock(&w->lock);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", w->tid);
+    w->stat = open_stat(path);
     w->alive = true;
 }
 
@@ -149,12 +166,6 @@ static void child_main(int orders, int answers) {
     _exit(0);
 }
 
-static int move_high(int fd) {
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, DIFF_OWN_FDS);
-    close(fd);
-    return high;
-}
-
 static void step_fork(struct actor *me, int argc, char **argv) {
     (void)argc;
     struct child *c = &children[(argv[1][1] - '0') & (ACTORS - 1)];
@@ -170,7 +181,10 @@ static void step_fork(struct actor *me, int argc, char **argv) {
         child_main(down[0], up[1]);
     close(down[0]);
     close(up[1]);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
     *c = (struct child){.alive = pid > 0, .pid = pid, .orders = down[1], .answers = up[0]};
+    c->stat = open_stat(path);
     say(me, " %s", pid > 0 ? "forked" : "failed");
 }
 
@@ -197,16 +211,11 @@ static bool child_collect(struct child *c, struct actor *to) {
 }
 
 /* Returns when the task sleeps in the kernel (or is gone): a step that blocks has then blocked. */
-static void wait_asleep(const char *path, bool (*done)(void *), void *arg) {
+static void wait_asleep(int stat, bool (*done)(void *), void *arg) {
     int quiet = 0;
     for (int i = 0; i < 400 && quiet < QUIET_CHECKS && !done(arg); i++) {
         char text[256] = "";
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            return;
-        int high = move_high(fd);
-        ssize_t n = read(high, text, sizeof text - 1);
-        close(high);
+        ssize_t n = pread(stat, text, sizeof text - 1, 0);
         char *state = n > 0 ? strrchr(text, ')') : NULL;
         quiet = state && state[2] == 'S' ? quiet + 1 : 0;
         pause_ms(1);
@@ -233,9 +242,7 @@ static bool dispatch_thread(struct actor *me, struct worker *w, const char *who,
     worker_order(w, me->line, text);
     if (!background)
         return worker_collect(w, me);
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", w->tid);
-    wait_asleep(path, worker_done, w);
+    wait_asleep(w->stat, worker_done, w);
     say(me, " started");
     return true;
 }
@@ -247,9 +254,7 @@ static bool dispatch_child(struct actor *me, struct child *c, bool background, c
     }
     if (!background)
         return child_collect(c, me);
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/stat", c->pid);
-    wait_asleep(path, child_done, c);
+    wait_asleep(c->stat, child_done, c);
     say(me, " started");
     return true;
 }
@@ -275,6 +280,7 @@ static bool child_end(struct child *c, int *status) {
         waitpid(c->pid, status, 0);
     }
     close(c->answers);
+    close(c->stat);
     c->alive = false;
     return gone != 0;
 }
@@ -301,6 +307,7 @@ static void step_abandon(struct actor *me, int argc, char **argv) {
     waitpid(c->pid, &status, 0);
     close(c->orders);
     close(c->answers);
+    close(c->stat);
     c->alive = false;
     say(me, " status %d", status);
 }
@@ -312,6 +319,7 @@ static bool worker_end(struct worker *w) {
     until.tv_sec += DIFF_WAIT_MS / 1000;
     if (pthread_timedjoin_np(w->thread, &result, &until) != 0)
         return false;
+    close(w->stat);
     w->alive = w->busy = w->done = false;
     return true;
 }
