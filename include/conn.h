@@ -37,6 +37,8 @@ struct conn {
     bool sniffed;      /* PERMISSIVE, accepting: the first bytes were a ClientHello */
     bool going_plain;  /* PERMISSIVE: decided for plaintext, early bytes still to be sent */
     bool reconnecting; /* PERMISSIVE, connecting: the plaintext connection is being made */
+    bool no_own_tls;   /* connecting, tlsInTls = skip: the program speaks no TLS of its own here */
+    uint64_t up_ms;    /* the same: first seen connected */
 
     /* init */
     struct policy_outbound outbound;

@@ -10,6 +10,9 @@
  * SLOT_PLAIN. why is logged once, NULL on continuation. */
 void fallback_plain(int fd, struct slot *s, struct conn *c, const char *why);
 
+/* tlsInTls = skip: the program speaks TLS itself, so what it wrote goes out as it is. */
+void fallback_leave(int fd, struct slot *s, struct conn *c);
+
 /* Connecting side: may this failed handshake be followed by plaintext? Never after a refused certificate,
  * never towards a peer that has spoken TLS before. */
 bool fallback_possible(const struct slot *s, const struct conn *c);

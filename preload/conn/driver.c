@@ -18,6 +18,7 @@
 #include "core.h"
 #include "farewell.h"
 #include "fdtable.h"
+#include "hello.h"
 #include "log.h"
 #include "real.h"
 #include "recv.h"
@@ -239,7 +240,9 @@ static enum need tend(struct conn *c) {
 static uint64_t next_look(const struct conn *c) {
     uint64_t patience_ends = c->born_ms + c->mesh->permissive_wait_ms;
     bool undecided = c->slot->permissive && !c->sniffed && atomic_load(&c->slot->state) == SLOT_SHAKING;
-    return undecided && patience_ends < c->deadline_ms ? patience_ends + 1 : c->deadline_ms;
+    uint64_t next = undecided && patience_ends < c->deadline_ms ? patience_ends + 1 : c->deadline_ms;
+    uint64_t held = hello_wait_ends(c);
+    return held < next ? held : next;
 }
 
 static void end_closing(struct conn *c) {

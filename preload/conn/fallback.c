@@ -81,17 +81,8 @@ static void abandon_shake(struct slot *s, struct conn *c) {
     slot_rx_release(s);
 }
 
-void fallback_plain(int fd, struct slot *s, struct conn *c, const char *why) {
-    if (why && s->server && c->inbound.principal_count) {
-        conn_fail(fd, s, ECONNRESET, "the client speaks plaintext, which proves no principal of the list");
-        return;
-    }
-    if (why) {
-        say(s, why);
-        abandon_shake(s, c);
-        c->going_plain = true;
-        s->shaker = getpid();
-    }
+/* Kept bytes go out in the clear; when all are out the slot turns SLOT_PLAIN. */
+static void release(int fd, struct slot *s, struct conn *c) {
     while (c->early_len) {
         ssize_t n = real.send(fd, c->early + c->early_at, c->early_len, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN) {
@@ -105,6 +96,32 @@ void fallback_plain(int fd, struct slot *s, struct conn *c, const char *why) {
     }
     options_lowat(fd, s, 1);
     slot_set_state(s, SLOT_PLAIN);
+}
+
+static void turn_plain(struct slot *s, struct conn *c) {
+    abandon_shake(s, c);
+    c->going_plain = true;
+    s->shaker = getpid();
+}
+
+void fallback_plain(int fd, struct slot *s, struct conn *c, const char *why) {
+    if (why && s->server && c->inbound.principal_count) {
+        conn_fail(fd, s, ECONNRESET, "the client speaks plaintext, which proves no principal of the list");
+        return;
+    }
+    if (why) {
+        say(s, why);
+        turn_plain(s, c);
+    }
+    release(fd, s, c);
+}
+
+void fallback_leave(int fd, struct slot *s, struct conn *c) {
+    char name[SLOT_NAME_MAX];
+    log_info("%s: TLS of the program's own, left alone as tlsInTls = skip says, rule %s", slot_name(s, name),
+             s->rule);
+    turn_plain(s, c);
+    release(fd, s, c);
 }
 
 /* connect(AF_UNSPEC) disconnects but keeps the descriptor, its options and its registrations in epoll sets.
@@ -135,9 +152,7 @@ static int reconnect(int fd, const struct slot *s) {
 
 void fallback_begin(int fd, struct slot *s, struct conn *c, const char *why) {
     say(s, why);
-    abandon_shake(s, c);
-    c->going_plain = true;
-    s->shaker = getpid();
+    turn_plain(s, c);
     if (reconnect(fd, s) && errno != EINPROGRESS) {
         conn_fail(fd, s, errno, "the connection could not be made again in plaintext");
         return;

@@ -261,6 +261,7 @@ static ssize_t send_early(int fd, struct slot *s, struct source *src, int flags)
             n = shake_keep(c, src->iov, src->skip, src->left);
             source_advance(src, n);
             done += (ssize_t)n;
+            shake_start(fd, s, c); /* if it had to wait for the program's first bytes */
         }
         if (!src->left)
             break;

@@ -17,6 +17,7 @@
 #include "driver.h"
 #include "fdtable.h"
 #include "fallback.h"
+#include "hello.h"
 #include "log.h"
 #include "options.h"
 #include "real.h"
@@ -155,8 +156,8 @@ static void settle(int fd, struct slot *s, struct conn *c, enum handshake_status
 }
 
 void shake_start(int fd, struct slot *s, struct conn *c) {
-    if (atomic_load(&s->state) != SLOT_SHAKING || c->shake || c->going_plain ||
-        (s->server && s->permissive && !c->sniffed))
+    if (atomic_load(&s->state) != SLOT_SHAKING || c->shake || c->going_plain || hello_awaited(s, c) ||
+        hello_held(fd, s, c))
         return;
     s->shaker = getpid();
     if (create(fd, s, c))
@@ -195,18 +196,6 @@ size_t shake_keep(struct conn *c, const struct iovec *iov, size_t skip, size_t t
 
 /* What a look at the kernel's queue led to. */
 enum look { LOOK_MORE, LOOK_STOP, LOOK_NOTHING };
-
-/* PERMISSIVE, accepting: a TLS record that can only be a ClientHello? -1: too few bytes to tell. */
-static int is_client_hello(const uint8_t *p, size_t n) {
-    static const int must[6] = {22, 3, -1, -1, -1, 1};
-    for (size_t i = 0; i < sizeof must / sizeof *must; i++) {
-        if (i >= n)
-            return -1;
-        if (must[i] >= 0 && p[i] != must[i])
-            return 0;
-    }
-    return 1;
-}
 
 static const char *not_tls(const struct slot *s) {
     return s->server ? "the peer speaks plaintext where mutual TLS is demanded"
@@ -277,17 +266,6 @@ static void take_carry(int fd, struct slot *s, size_t n) {
         slot_rx_release(s);
 }
 
-static bool sniff(int fd, struct slot *s, struct conn *c, const uint8_t *p, size_t n) {
-    int verdict = c->sniffed || !s->server || !s->permissive ? 1 : is_client_hello(p, n);
-    if (verdict > 0) {
-        c->sniffed = true;
-        return true;
-    }
-    if (!verdict)
-        fallback_plain(fd, s, c, "the client speaks plaintext");
-    return false;
-}
-
 static enum look look_fresh(int fd, struct slot *s, struct conn *c, int flags) {
     struct scratch *scratch = conn_scratch();
     if (!scratch)
@@ -300,7 +278,8 @@ static enum look look_fresh(int fd, struct slot *s, struct conn *c, int flags) {
     slot_lock(&s->tx_lock);
     enum look result = LOOK_MORE;
     size_t fed = 0;
-    if (sniff(fd, s, c, scratch->rx, (size_t)n)) {
+    if (hello_sniff(fd, s, c, scratch->rx, (size_t)n)) {
+        hello_rule_out(c);
         shake_start(fd, s, c);
         fed = feed(fd, s, c, scratch->rx, (size_t)n);
         if (fed)
@@ -425,6 +404,8 @@ static enum shake_result advance(int fd, struct slot *s, struct conn *c, bool wa
         return SHAKE_AGAIN;
     for (;;) {
         slot_lock(&s->tx_lock);
+        if (wait)
+            hello_rule_out(c); /* the program waits for input first */
         shake_start(fd, s, c);
         if (c->reconnecting)
             fallback_continue(fd, s, c, wait);
