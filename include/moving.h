@@ -63,7 +63,7 @@ void moving_adopt(void);
 
 /* fd stands for s from now on; the reference is the caller's to give. */
 void moving_take_up(int fd, struct slot *s);
-/* fd is a connection whose state did not come along: every use of it fails. */
-void moving_seal(int fd);
+/* fd is a connection whose state did not come along: every use of it fails. expected: that is no news. */
+void moving_seal(int fd, bool expected);
 
 #endif

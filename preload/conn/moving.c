@@ -179,7 +179,7 @@ void moving_undo(struct moving_bundle *b, const struct moving_heirs *h) {
 
 /* --- the new image ------------------------------------------------------------------------------- */
 
-void moving_seal(int fd) {
+void moving_seal(int fd, bool expected) {
     struct slot *s = fdtable_ready() ? slot_new() : NULL;
     char name[SLOT_NAME_MAX];
     if (!s) {
@@ -193,9 +193,10 @@ void moving_seal(int fd) {
     s->cookie = conn_cookie(fd);
     slot_set_state(s, SLOT_MOVED);
     fdtable_set(fd, s);
-    log_warn("%s: descriptor %d was protected in the process that it comes from and its state did not "
-             "come along; it cannot be used here",
-             slot_name(s, name), fd);
+    log_write(expected ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN,
+              "%s: descriptor %d was protected in the process that it comes from and its state did not "
+              "come along; it cannot be used here",
+              slot_name(s, name), fd);
 }
 
 static bool is_connection(int fd) {
@@ -208,7 +209,7 @@ static bool is_connection(int fd) {
 static void seal_others(void) {
     for (int fd = 0; fd < 65536; fd++)
         if (!fdtable_entry(fd) && is_connection(fd))
-            moving_seal(fd);
+            moving_seal(fd, false);
 }
 
 static struct slot *shared_slot(const struct entry *e) {
@@ -245,7 +246,7 @@ static void adopt_one(const struct entry *e, int state, bool family) {
     else if (e->kind == KIND_SAME)
         s = fdtable_slot((int)e->at);
     if (!s || !core_engine()) {
-        moving_seal(e->fd);
+        moving_seal(e->fd, false);
         return;
     }
     if (e->kind == KIND_SAME)

@@ -160,10 +160,10 @@ static struct slot *redeem(int file, int sock, int arena, bool peeked) {
     struct ticket t;
     if (pread(file, &t, sizeof t, 0) != (ssize_t)sizeof t || conn_cookie(sock) != t.cookie || !core_engine())
         return NULL;
-    if (!t.family)
-        return moving_state_read(file, sizeof t);
+    if (!t.family) /* a state exists once (I3), so a peek cannot have it */
+        return peeked ? NULL : moving_state_read(file, sizeof t);
     struct slot *s = arena < 0 ? NULL : shared(&t, arena, peeked);
-    return s || arena < 0 || slot_arena_is(arena) ? s : foreign(&t, arena);
+    return s || peeked || arena < 0 || slot_arena_is(arena) ? s : foreign(&t, arena);
 }
 
 void moving_ticket_redeem(int ticket, int sock, int arena, bool cloexec, bool peeked) {
@@ -174,6 +174,6 @@ void moving_ticket_redeem(int ticket, int sock, int arena, bool cloexec, bool pe
     if (s)
         moving_take_up(ticket, s);
     else
-        moving_seal(ticket);
+        moving_seal(ticket, peeked);
     errno = saved;
 }
