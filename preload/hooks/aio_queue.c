@@ -23,6 +23,8 @@ struct request {
     int op; /* LIO_READ, LIO_WRITE */
     struct aio_group *group;
     struct request *next;
+    struct sigevent event; /* when it is done */
+    int error;
 };
 
 struct queue {
@@ -99,16 +101,22 @@ static ssize_t perform(const struct request *r) {
     return n;
 }
 
-/* The request is the program's again as soon as its error code says so. */
-static void complete(struct request *r, ssize_t result, int error) {
-    struct sigevent event = r->cb->aio_sigevent;
+/* The request is the program's again as soon as its error code says so. lock is held, so that nobody finds a
+ * request that is neither done nor here. */
+static void publish(struct request *r, ssize_t result, int error) {
+    r->event = r->cb->aio_sigevent;
+    r->error = error;
     r->cb->__return_value = result;
     __atomic_store_n(&r->cb->__error_code, error, __ATOMIC_RELEASE);
-    notify(&event);
+}
+
+/* Tells of what was published. */
+static void complete(struct request *r) {
+    notify(&r->event);
     pthread_mutex_lock(&lock);
     struct aio_group *g = r->group;
     bool last = g && !--g->left;
-    if (g && error)
+    if (g && r->error)
         g->failed = true;
     bool ours = last && !g->waited;
     pthread_mutex_unlock(&lock);
@@ -141,8 +149,9 @@ static void *work(void *arg) {
         int error = n < 0 ? errno : 0;
         pthread_mutex_lock(&lock);
         q->first = r->next;
+        publish(r, n, error);
         pthread_mutex_unlock(&lock);
-        complete(r, n, error);
+        complete(r);
         pthread_mutex_lock(&lock);
     }
     remove_queue(q);
@@ -213,7 +222,7 @@ int aio_queue_submit(struct aiocb *cb, int op, struct aio_group *g) {
     renew_after_fork();
     pthread_mutex_lock(&lock);
     if (r)
-        *r = (struct request){cb, op, g, NULL};
+        *r = (struct request){.cb = cb, .op = op, .group = g};
     atomic_fetch_add(&requests, 1);
     bool queued = valid && r && enqueue(r);
     if (queued && g)
@@ -228,7 +237,7 @@ int aio_queue_submit(struct aiocb *cb, int op, struct aio_group *g) {
     return -1;
 }
 
-/* Takes what has not begun out of q; lock is held. Returns what was taken out. */
+/* Takes what has not begun out of q, as cancelled; lock is held. Returns what was taken out. */
 static struct request *take_waiting(struct queue *q, const struct aiocb *cb, bool *at_work) {
     struct request *out = NULL;
     *at_work = q->first && (!cb || q->first->cb == cb);
@@ -239,6 +248,7 @@ static struct request *take_waiting(struct queue *q, const struct aiocb *cb, boo
             *p = r->next;
             r->next = out;
             out = r;
+            publish(r, -1, ECANCELED);
         } else {
             p = &(*p)->next;
         }
@@ -322,7 +332,7 @@ int aio_queue_cancel(int fd, struct aiocb *cb) {
     bool some = r;
     while (r) {
         struct request *next = r->next;
-        complete(r, -1, ECANCELED);
+        complete(r);
         r = next;
     }
     return !q ? -1 : at_work ? AIO_NOTCANCELED : some ? AIO_CANCELED : AIO_ALLDONE;
