@@ -1,10 +1,12 @@
 # mtlswrap: `make help` lists the targets.
 BUILD  ?= build
 PREFIX ?= /usr/local
-CC     ?= gcc
 OPT    ?= -O2 -g
 WARN   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread -Iinclude $(WARN) $(OPT) $(SANITIZE) $(CFLAGS)
+ifeq ($(origin CC),default)
+CC     := gcc
+endif
 ARCH   := $(shell uname -m)
 
 # The core is what every wrapped process loads; the engine holds OpenSSL and IPsec-MB and is loaded
@@ -13,6 +15,9 @@ CORE   := $(wildcard preload/*.c preload/hooks/*.c preload/conn/*.c preload/poli
 ENGINE := $(filter-out $(if $(filter x86_64,$(ARCH)),,%_ipsecmb.c),$(wildcard preload/engine/*.c preload/tls/*.c))
 CLI    := $(wildcard preload/cli/*.c) $(wildcard preload/policy/*.c) $(wildcard preload/tls/ca*.c) preload/engine/libctx.c
 UNIT   := $(wildcard tests/unit/*.c)
+FUZZERS = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/fuzzer/%,$(wildcard tests/fuzz/$(or $(ONLY),fuzz_*).c))
+ROOT    = $(DESTDIR)$(PREFIX)
+comma  := ,
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_LIBS   := -Wl,-Bstatic -linih -Wl,-Bdynamic -ldl
@@ -66,9 +71,34 @@ bench: ## install what it needs, build, and measure (PART=NAME: one part of it)
 	+$(MAKE) all $(BUILD)/bench/load
 	BUILD=$(abspath $(BUILD)) tests/bench/run $(PART)
 
+asan tsan: ## build into BUILD/asan or BUILD/tsan with that sanitizer (README: run a program under it)
+	+$(MAKE) all BUILD=$(BUILD)/$@ SANITIZE='-fno-omit-frame-pointer -fsanitize=$(if $(filter asan,$@),address$(comma)undefined,thread)'
+lint: all ## check format, code, exports, layers and scripts; installs the linters that are missing
+	tests/deps.sh lint
+	BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/lint/run
+$(BUILD)/fuzzer/%: tests/fuzz/%.c $(BUILD)/parts.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(ENGINE_LIBS) $(CLI_LIBS)
+fuzz: ## fuzz each target of tests/fuzz (ONLY=NAME: that one) for FUZZ_SECONDS=60
+	tests/deps.sh fuzz
+	+$(MAKE) BUILD=$(BUILD)/fuzz CC=clang SANITIZE=-fsanitize=fuzzer-no-link,address,undefined $(FUZZERS)
+	BUILD=$(abspath $(BUILD)) FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) tests/fuzz/run $(notdir $(FUZZERS))
+
+install: all ## install under DESTDIR/PREFIX
+	install -d $(addprefix $(ROOT)/,bin lib/mtlswrap share/man/man1 share/man/man5 share/doc/mtlswrap/examples)
+	install $(BUILD)/mtlswrap $(ROOT)/bin
+	install -m 644 $(BUILD)/libmtlswrap.so $(BUILD)/libmtlswrap-engine.so $(ROOT)/lib/mtlswrap
+	install -m 644 preload/cli/mtlswrap.1 $(ROOT)/share/man/man1
+	install -m 644 preload/policy/mtlswrap.ini.5 $(ROOT)/share/man/man5
+	install -m 644 README.md CHANGELOG.md LICENSE $(ROOT)/share/doc/mtlswrap
+	install -m 644 conf/*.ini $(ROOT)/share/doc/mtlswrap/examples
+uninstall: ## take away what install put there
+	rm -f $(ROOT)/bin/mtlswrap $(ROOT)/share/man/man1/mtlswrap.1 $(ROOT)/share/man/man5/mtlswrap.ini.5
+	rm -rf $(ROOT)/lib/mtlswrap $(ROOT)/share/doc/mtlswrap
+
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z -]*\):.*## /\1\t/p' Makefile | expand -t 12
 clean: ## remove what was built
 	rm -rf $(BUILD)
 .PRECIOUS: $(BUILD)/obj/%.o
-.PHONY: all deps demo test check bench help clean
+.PHONY: all deps demo test check bench asan tsan lint fuzz install uninstall help clean

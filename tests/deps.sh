@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs the Debian packages that are missing: `tests/deps.sh [build] [demo] [test] [bench] [lint]`, all
+# Installs the Debian packages that are missing: `tests/deps.sh [build] [demo] [test] [bench] [lint] [fuzz]`, all
 # groups when none is named. The one place that lists packages. Never upgrades what is there, starts
 # no service, and leaves none enabled that this script brought in.
 set -eu
@@ -23,8 +23,9 @@ packages_of() {
         packages_of build
         echo openssl nginx-light redis-server redis-tools iperf3 stunnel4 haproxy python3 util-linux
         ;;
-    lint) echo clang-format clang-tidy cppcheck shellcheck binutils ;;
-    *) echo "usage: tests/deps.sh [build] [demo] [test] [bench] [lint]" >&2 && exit 64 ;;
+    lint) echo clang-format cppcheck shellcheck binutils ;;
+    fuzz) echo gcc make clang libclang-rt-14-dev libssl-dev libinih-dev libipsec-mb-dev libyaml-dev ;;
+    *) echo "usage: tests/deps.sh [build] [demo] [test] [bench] [lint] [fuzz]" >&2 && exit 64 ;;
     esac
 }
 
@@ -75,7 +76,7 @@ disable_services() { # PACKAGE…
 
 main() {
     local wanted packages before
-    [ $# -gt 0 ] || set -- build demo test bench lint
+    [ $# -gt 0 ] || set -- build demo test bench lint fuzz
     wanted=$(for group; do packages_of "$group"; done)
     # The lists are words on purpose.
     # shellcheck disable=SC2086

@@ -35,7 +35,8 @@ static bool replaces(int old, int fd) {
     return old != fd && fdtable_entry(fd) && real.fcntl(old, F_GETFD) >= 0;
 }
 
-/* stdio streams on fd must be ready for a protected connection before it is there, and know when it is not. */
+/* stdio streams on fd must be ready for a protected connection before it is there, and know when it is not.
+ */
 static void announce(int old, int fd) {
     if (old != fd && fdtable_entry(old) && fdtable_slot(old))
         streams_expect(fd);

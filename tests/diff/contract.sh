@@ -10,6 +10,8 @@ mkdir -p "$BUILD/tests"
 [ -f "$BUILD/parts.a" ] || make -C "$top" BUILD="$BUILD" "$BUILD/parts.a"
 ipsecmb=
 [ "$(uname -m)" = x86_64 ] && ipsecmb=-lIPSec_MB
+# Options are words on purpose.
+# shellcheck disable=SC2086
 ${CC:-gcc} -std=c11 -D_GNU_SOURCE -pthread -I"$top/include" -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror -O2 -g \
     ${SANITIZE:-} "$top"/tests/contract/*.c "$BUILD/parts.a" -o "$BUILD/tests/contract" \
     -Wl,-Bstatic -lssl -lcrypto $ipsecmb -linih -lyaml -Wl,-Bdynamic -ldl -lcriterion

@@ -27,6 +27,7 @@ told() {
     sed -E -e '/^  80 10 1 0 0:/s/: .*/: no IPv6/' -e '/gethostby.*(v6|name2_r)/s/: .*/: no IPv6/' \
         -e '/gethostbyname_r/s/ error [01] / /' -e "s/( alias [^ ]*)\\1+/\\1/" -e '/gethostbyaddr/s/ alias [^ ]*//'
 }
+# shellcheck disable=SC2016
 unshare -rm sh -c 'mount --bind "$1" /etc/hosts && shift && exec "$@"' sh "$T/hosts" "$names" "${questions[@]}" |
     told >"$T/expected"
 has "$T/expected" 'http 2 1 0 0x22: 127.1.0.10:80/2/1/6=backend.app.svc.cluster.local$'

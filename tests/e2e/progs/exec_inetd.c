@@ -1,5 +1,5 @@
-/* exec_inetd.c - a server in the manner of inetd: every connection becomes standard input, output and error of a
- * program.
+/* exec_inetd.c - a server in the manner of inetd: every connection becomes standard input, output and error
+ * of a program.
  *
  *   exec_inetd ADDRESS PORT COUNT HOW PROGRAM ARGUMENTS...
  *
