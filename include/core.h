@@ -21,8 +21,11 @@ extern struct core core;
  * before main began. Called by the constructor, and by hooks that may run earlier. */
 void core_init(void);
 
-/* The table in force now (looked at on disk at most once a second) and this process's place in it. */
+/* The table in force now (looked at on disk a few times a second at most) and this process's place in it. */
 const struct policy *core_policy(struct policy_self *self);
+
+/* Looks whether the table has changed, and puts the changed one in force. */
+void core_look(void);
 
 /* The heavy object, loaded at the first call; NULL when it cannot be loaded (said once in the log). */
 const struct mtlswrap_engine *core_engine(void);

@@ -35,6 +35,7 @@ enum {
     SLOT_TX_REGION = 65536 + 8192, /* one sealed batch */
     SLOT_BATCH = 65536,            /* plaintext sealed for one send */
     SLOT_RULE_MAX = 96,
+    SLOT_PEER_MAX = 160,
     SLOT_NO_REGION = 0,
 };
 
@@ -89,6 +90,7 @@ struct slot {
     _Atomic bool update_due; /* the peer asked for a KeyUpdate */
 
     /* both */
+    char peer_name[SLOT_PEER_MAX]; /* its identity once open; empty: none, or too long */
     bool reset_told;             /* a write or SO_ERROR has reported why the kernel's stream is gone */
     int error;                   /* errno for SLOT_DEAD */
     bool error_told;             /* SO_ERROR or a call has reported it */

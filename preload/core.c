@@ -2,9 +2,11 @@
  * the engine. Makes no decision about any connection. */
 #include "core.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,17 +18,21 @@
 #include "log.h"
 #include "moving.h"
 #include "real.h"
+#include "reload.h"
+
+enum { LOOK_MS = 250, QUIET_MS = 300, CUT_QUIET_MS = 2000 };
 
 struct core core;
 const struct mtlswrap_engine *core_loaded;
 
 static pthread_once_t init_once = PTHREAD_ONCE_INIT;
-static pthread_mutex_t reload_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct stat table_stat;   /* under reload_lock */
-static _Atomic time_t looked_at; /* second of the last look at the table */
+static _Atomic pid_t reloading;   /* the process that is at it; a forked child inherits a stale one */
+static char *table_path;          /* absolute: daemons change their directory */
+static struct stat table_stat;    /* of who is reloading */
+static _Atomic int64_t looked_at; /* when, in milliseconds */
 
-static void report_fatal(void *arg, enum policy_severity severity, const char *file, int line,
-                         const char *message) {
+static void report(void *arg, enum policy_severity severity, const char *file, int line,
+                   const char *message) {
     (void)arg;
     if (severity == POLICY_ERROR)
         log_error("%s:%d: %s", file, line, message);
@@ -48,21 +54,39 @@ static void prove(void) {
     unsetenv("MTLSWRAP_PROOF");
 }
 
+static bool same_file(const struct stat *a, const struct stat *b) {
+    return a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_dev == b->st_dev;
+}
+
+/* Links are not followed: they may be what is changed. */
+static char *absolute(const char *path) {
+    char *out, *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
+    if (!here)
+        return strdup(path);
+    if (asprintf(&out, "%s/%s", here, path) < 0)
+        out = NULL;
+    free(here);
+    return out;
+}
+
 static void load_table(void) {
     core.config = strdup(core.config);
+    table_path = absolute(core.config);
     if (core.workload)
         core.workload = strdup(core.workload);
-    struct policy *p = policy_load(core.config, report_fatal, NULL);
+    if (table_path)
+        stat(table_path, &table_stat); /* before: what is written from here on is a change */
+    struct policy *p = policy_load(core.config, report, NULL);
     struct policy_self self;
     if (p && !policy_self(p, core.workload, &self)) {
         log_error("MTLSWRAP_WORKLOAD=%s: expected NAMESPACE/NAME", core.workload);
         p = NULL;
     }
-    if (!p) {
+    if (!p || !table_path) {
         log_error("%s: the policy table cannot be used; refusing to start", core.config);
         _exit(EX_CONFIG);
     }
-    stat(core.config, &table_stat);
     atomic_store(&core.policy, p);
     core.active = true;
 }
@@ -87,35 +111,78 @@ __attribute__((constructor)) static void start(void) {
     core_init();
 }
 
+/* False also for an empty file. */
+static bool ends_its_last_line(const struct stat *now) {
+    char last = 0;
+    int fd = open(table_path, O_RDONLY | O_CLOEXEC);
+    bool read_it = fd >= 0 && now->st_size && pread(fd, &last, 1, now->st_size - 1) == 1;
+    if (fd >= 0)
+        real.close(fd);
+    return read_it && last == '\n';
+}
+
+/* Changed and quiet: who writes a table in several steps is not done while the time of the last one is fresh,
+ * or a line is cut. The clock may also have been set back. */
 static bool table_changed(struct stat *now) {
-    return !stat(core.config, now) &&
-           (now->st_mtim.tv_sec != table_stat.st_mtim.tv_sec ||
-            now->st_mtim.tv_nsec != table_stat.st_mtim.tv_nsec || now->st_ino != table_stat.st_ino ||
-            now->st_size != table_stat.st_size);
+    if (stat(table_path, now) || same_file(now, &table_stat))
+        return false;
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    int64_t age = (t.tv_sec - now->st_mtim.tv_sec) * 1000 + (t.tv_nsec - now->st_mtim.tv_nsec) / 1000000;
+    return age < 0 || age >= CUT_QUIET_MS || (age >= QUIET_MS && ends_its_last_line(now));
+}
+
+/* NULL: it cannot be used, which was said. */
+static struct policy *load_changed(const struct stat *now, struct policy_self *self) {
+    if (!now->st_size) { /* valid, but nobody means to protect nothing; an interrupted write leaves this */
+        log_warn("%s: the changed policy table is empty", table_path);
+        return NULL;
+    }
+    struct policy *p = policy_load(table_path, report, NULL);
+    if (p && !policy_self(p, core.workload, self)) {
+        policy_free(p);
+        p = NULL;
+    }
+    return p;
 }
 
 static void reload(void) {
-    struct stat now;
-    if (table_changed(&now)) {
-        table_stat = now;
-        struct policy_self self;
-        const struct policy *p = policy_load(core.config, report_fatal, NULL);
-        if (p && policy_self(p, core.workload, &self)) {
-            atomic_store(&core.policy, p);
-            log_info("%s: the changed policy table is in force", core.config);
-        } else {
-            log_warn("%s: the changed policy table has errors; the old one stays in force", core.config);
-        }
+    struct stat now, then;
+    struct policy_self self;
+    if (!table_changed(&now))
+        return;
+    struct policy *p = load_changed(&now, &self);
+    if (stat(table_path, &then) || !same_file(&now, &then)) { /* written meanwhile: look again */
+        policy_free(p);
+        return;
     }
+    table_stat = now;
+    if (!p) {
+        log_warn("%s: the changed policy table cannot be used; the old one stays in force", table_path);
+        return;
+    }
+    atomic_store(&core.policy, p);
+    log_info("%s: the changed policy table is in force", table_path);
+    reload_apply(p, &self);
+}
+
+void core_look(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    int64_t now = t.tv_sec * (int64_t)1000 + t.tv_nsec / 1000000, seen = atomic_load(&looked_at);
+    if (now - seen < LOOK_MS || !atomic_compare_exchange_strong(&looked_at, &seen, now))
+        return;
+    pid_t self = getpid(), other = atomic_load(&reloading);
+    if (other == self || !atomic_compare_exchange_strong(&reloading, &other, self))
+        return;
+    int saved = errno;
+    reload();
+    errno = saved;
+    atomic_store(&reloading, 0);
 }
 
 const struct policy *core_policy(struct policy_self *self) {
-    time_t now = time(NULL), seen = atomic_load(&looked_at);
-    if (now != seen && atomic_compare_exchange_strong(&looked_at, &seen, now) &&
-        !pthread_mutex_trylock(&reload_lock)) {
-        reload();
-        pthread_mutex_unlock(&reload_lock);
-    }
+    core_look();
     const struct policy *p = atomic_load(&core.policy);
     if (!policy_self(p, core.workload, self))
         *self = (struct policy_self){.namespace_ = "default", .account = "default"};

@@ -365,6 +365,9 @@ static void *run(void *arg) {
     bool idled = false;
     pthread_mutex_lock(&lock);
     for (;;) {
+        pthread_mutex_unlock(&lock);
+        core_look();
+        pthread_mutex_lock(&lock);
         attend_due(&r);
         if (r.count) {
             nap_in_poll(&r, &nap);

@@ -122,6 +122,8 @@ static void finish(int fd, struct slot *s, struct conn *c) {
     }
     s->rx = result.rx;
     s->tx = result.tx;
+    if (strlen(result.peer) < sizeof s->peer_name)
+        memcpy(s->peer_name, result.peer, strlen(result.peer) + 1);
     if (!allowed(s, c, result.peer)) {
         char why[HANDSHAKE_ERROR_MAX];
         snprintf(why, sizeof why, "principal \"%s\" is not on the list", result.peer);

@@ -32,8 +32,8 @@ def answer(sock, peer):
     with sock, sock.makefile("rb") as lines:
         for line in lines:
             text = line.decode("latin-1").rstrip("\n")
-            sock.sendall(f"{options.name} heard {text} from {peer[0]}\n".encode("latin-1"))
             print("heard", repr(text), flush=True)
+            sock.sendall(f"{options.name} heard {text} from {peer[0]}\n".encode("latin-1"))
             if not options.keep:
                 return
 
