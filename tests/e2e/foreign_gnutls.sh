@@ -56,7 +56,7 @@ foreign_server() { # PRIORITY
     stop web
     start echo - gnutls-serv --echo --require-client-cert -p $port "${words[@]}"
     wait_listen echo $port '*'
-    run app/client python3 "$PROGS/py_client.py" raw "$IP" $port "$MARK" 300000
+    run app/client python3 "$PROGS/py_client.py" lines "$IP" $port "$MARK" 300000
     stop echo
 }
 

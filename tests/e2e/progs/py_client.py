@@ -1,7 +1,7 @@
 """Echo clients in each style that Python offers; exit status 0 when every byte came back.
 
     py_client.py STYLE ADDRESS PORT MARKER SIZE      STYLE: blocking, threads, asyncio;
-    raw: towards a server that sends back what it gets, without lengths
+    raw: towards a server that sends back what it gets, without lengths; lines: the same with lines of text only
 """
 import asyncio
 import os
@@ -36,6 +36,13 @@ def raw():
             part = message[start:start + 4096]
             sock.sendall(part)
             assert replies.read(len(part)) == part
+
+
+def lines():
+    with socket.create_connection((ADDRESS, PORT), timeout=30) as sock, sock.makefile("rb") as replies:
+        for line in [MARKER] + [os.urandom(250).hex().encode() for _ in range(SIZE // 500)]:
+            sock.sendall(line + b"\n")
+            assert replies.readline() == line + b"\n"
 
 
 def threads():
@@ -73,4 +80,4 @@ async def many_async():
 if sys.argv[1] == "asyncio":
     asyncio.run(many_async())
 else:
-    {"blocking": blocking, "threads": threads, "raw": raw}[sys.argv[1]]()
+    {"blocking": blocking, "threads": threads, "raw": raw, "lines": lines}[sys.argv[1]]()
