@@ -50,6 +50,7 @@ struct conn {
     /* driver */
     struct conn *prev, *next;
     bool listed, busy;
+    bool again;   /* somebody asked for attention while it was busy */
     bool closing; /* the program closed it; fd is a descriptor of our own */
     bool said_goodbye;
     short awaits;    /* POLLIN or POLLOUT while it is looked at only when that comes; 0: at due_ms */

@@ -105,6 +105,8 @@ void driver_attend(struct conn *c, unsigned patience) {
         c->due_ms = due;
         c->awaits = 0;
         link_conn(c);
+    } else if (c->busy) {
+        c->again = true; /* what is being done to it now may have missed this */
     } else if (due < c->due_ms) {
         c->due_ms = due;
     }
@@ -287,6 +289,11 @@ static void attend_one(struct round *r, struct conn *c) {
     c->busy = false;
     c->awaits = need == NEED_OUTPUT ? POLLOUT : need == NEED_INPUT ? POLLIN : 0;
     c->due_ms = need == NEED_TIME ? conn_now() + ATTENDED_MS : next_look(c);
+    if (c->again && need == NEED_NOTHING)
+        need = NEED_TIME;
+    if (c->again)
+        c->due_ms = conn_now() + DRIVER_PATIENCE_MS;
+    c->again = false;
     if (need == NEED_INPUT || need == NEED_OUTPUT || need == NEED_TIME)
         round_add(r, c);
     else
