@@ -63,7 +63,7 @@ scenario() {
     serve filters python3 "$T/server.py" "$IP" "$T"
     wait_listen filters 7000
     for filter in "${filters[@]}"; do
-        (cd "$T" && cat text | sh -c "$filter" >"$T/$WAY/expected" 2>&1)
+        (cd "$T" && sh -c "$filter" < <(cat text) >"$T/$WAY/expected" 2>&1)
         client python3 "$T/client.py" "$IP" "$filter" "$T/text" >"$T/$WAY/seen" || fail "$filter: exit status $?"
         cmp "$T/$WAY/expected" "$T/$WAY/seen" >&2 || fail "$filter answers otherwise: $(head -c 200 "$T/$WAY/seen")"
     done
