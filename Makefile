@@ -53,9 +53,9 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/parts.a
 deps: ## install the Debian packages that are missing
 	tests/deps.sh
 demo: ## install what it needs, build, and show the main job done on real programs
-	tests/deps.sh demo
-	+$(MAKE) all
-	BUILD=$(abspath $(BUILD)) tests/demo/demo.sh
+	@tests/deps.sh demo
+	+@$(MAKE) -s all
+	@BUILD=$(abspath $(BUILD)) tests/demo/demo.sh
 test: ## install what is missing, build, and run every test
 	tests/deps.sh test
 	+$(MAKE) check
