@@ -6,8 +6,7 @@
 . "$(dirname "$0")/../e2e/lib.sh"
 
 PATH=$BUILD:$PATH
-IP=127.1.0.10
-URL=http://$IP:8080
+URL=http://$IP:18080 # ports that seldom have an owner
 wrong=0
 
 table() { # INBOUND OUTBOUND
@@ -29,7 +28,7 @@ table() { # INBOUND OUTBOUND
 	END
 }
 
-row() { printf '%-6s  %-46s  %-26s  %s\n' "$@"; }
+row() { printf '%-6s  %-52s  %-15s  %s\n' "$@"; }
 
 # Compares and prints one line of the table.
 step() { # WHAT EXPECTED SEEN
@@ -96,7 +95,7 @@ programs() {
 		    fastcgi_temp_path $T/nginx/fastcgi;
 		    uwsgi_temp_path $T/nginx/uwsgi;
 		    scgi_temp_path $T/nginx/scgi;
-		    server { listen $IP:8080; root $T/www; }
+		    server { listen $IP:18080; root $T/www; }
 		}
 	END
 }
@@ -104,16 +103,16 @@ programs() {
 strict_both() {
     table STRICT ISTIO_MUTUAL
     capture_start
-    serve_wrapped nginx 8080 nginx -p "$T" -e stderr -c "$T/nginx.conf"
+    serve_wrapped nginx 18080 nginx -p "$T" -e stderr -c "$T/nginx.conf"
     step 'nginx <- curl, both wrapped, STRICT' served "$(fetch_wrapped curl -sS --fail "$URL/page")"
-    serve_wrapped redis 6379 redis-server --bind "$IP" --port 6379 --save '' --dir "$T"
-    fetch_wrapped redis-cli -h "$IP" set text "$MARK" >/dev/null
-    step 'redis-server <- redis-cli, both wrapped, STRICT' served "$(fetch_wrapped redis-cli -h "$IP" get text)"
-    serve_wrapped python 8000 python3 -m http.server -b "$IP" -d "$T/www" 8000
-    step 'python3 http.server <- curl, both wrapped, STRICT' served "$(fetch_wrapped curl -sS --fail "http://$IP:8000/page")"
+    serve_wrapped redis 16379 redis-server --bind "$IP" --port 16379 --save '' --dir "$T"
+    fetch_wrapped redis-cli -h "$IP" -p 16379 set text "$MARK" >/dev/null
+    step 'redis-server <- redis-cli, both wrapped, STRICT' served "$(fetch_wrapped redis-cli -h "$IP" -p 16379 get text)"
+    serve_wrapped python 18000 python3 -m http.server -b "$IP" -d "$T/www" 18000
+    step 'python3 http.server <- curl, both wrapped, STRICT' served "$(fetch_wrapped curl -sS --fail "http://$IP:18000/page")"
     captured '  packets of these three' 'TLS only'
     step 'nginx <- curl not wrapped, STRICT' refused "$(try curl -sS --fail -m 15 "$URL/page")"
-    step 'redis-server <- redis-cli not wrapped, STRICT' refused "$(try redis-cli -h "$IP" get text)"
+    step 'redis-server <- redis-cli not wrapped, STRICT' refused "$(try redis-cli -h "$IP" -p 16379 get text)"
     stop redis
     stop python
     stop nginx
@@ -121,7 +120,7 @@ strict_both() {
 
 permissive() {
     table PERMISSIVE ISTIO_MUTUAL
-    serve_wrapped nginx 8080 nginx -p "$T" -e stderr -c "$T/nginx.conf"
+    serve_wrapped nginx 18080 nginx -p "$T" -e stderr -c "$T/nginx.conf"
     capture_start
     step 'nginx <- curl not wrapped, PERMISSIVE' served "$(try curl -sS --fail "$URL/page")"
     captured '  its packets' 'the text itself'
@@ -133,7 +132,7 @@ permissive() {
 
 server_not_wrapped() {
     start nginx - nginx -p "$T" -e stderr -c "$T/nginx.conf"
-    wait_listen nginx 8080
+    wait_listen nginx 18080
     capture_start
     step 'nginx not wrapped <- curl wrapped, ISTIO_MUTUAL' refused "$(fetch_wrapped curl -sS --fail "$URL/page?$MARK")"
     capture_stop
@@ -147,7 +146,7 @@ WAY=demo
 identities
 programs
 row '' 'what is done' expected seen
-row ------ ---------------------------------------------- -------------------------- --------------------------
+row ------ ---------------------------------------------------- --------------- ---------------
 strict_both
 permissive
 server_not_wrapped
