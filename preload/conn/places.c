@@ -40,13 +40,9 @@ static bool is_stream(int fd) {
     return !real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) && type == SOCK_STREAM;
 }
 
-/* An IPv6 wildcard socket of a workload that has only an IPv4 address binds to the mapped form. */
-static bool own_address(const struct policy *p, const struct policy_self *self, int family,
-                        struct sockaddr_storage *own) {
-    if (policy_own_address(p, self, family, own))
-        return true;
+static bool own_mapped(const struct policy *p, const struct policy_self *self, struct sockaddr_storage *own) {
     struct sockaddr_storage v4;
-    if (family != AF_INET6 || !policy_own_address(p, self, AF_INET, &v4))
+    if (!policy_own_address(p, self, AF_INET, &v4))
         return false;
     struct sockaddr_in6 mapped = {.sin6_family = AF_INET6};
     mapped.sin6_addr.s6_addr[10] = mapped.sin6_addr.s6_addr[11] = 0xff;
@@ -56,12 +52,20 @@ static bool own_address(const struct policy *p, const struct policy_self *self, 
     return true;
 }
 
+static bool takes_ipv4(int fd) {
+    int only_v6 = 1;
+    socklen_t len = sizeof only_v6;
+    return !real.getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, &len) && !only_v6;
+}
+
+/* With port 0 it may be the beginning of an outgoing connection, to anywhere. */
 bool places_own(int fd, const struct sockaddr *addr, socklen_t len, struct sockaddr_storage *own) {
     struct policy_self self;
-    if (!is_wildcard(addr, len) || !is_stream(fd))
+    if (!is_wildcard(addr, len) || !get_port(addr) || !is_stream(fd))
         return false;
     const struct policy *p = core_policy(&self);
-    if (!own_address(p, &self, addr->sa_family, own))
+    if (!policy_own_address(p, &self, addr->sa_family, own) &&
+        !(addr->sa_family == AF_INET6 && takes_ipv4(fd) && own_mapped(p, &self, own)))
         return false;
     set_port(own, get_port(addr));
     return true;
@@ -98,16 +102,42 @@ bool places_target(const struct sockaddr *addr, socklen_t len, struct sockaddr_s
     return true;
 }
 
-/* Only for loopback destinations and a socket that the program has not bound itself. */
+static bool is_mapped(const struct sockaddr *addr) {
+    return addr->sa_family == AF_INET6 &&
+           IN6_IS_ADDR_V4MAPPED(&((const struct sockaddr_in6 *)addr)->sin6_addr);
+}
+
+static bool is_loopback(const struct sockaddr *addr) {
+    if (addr->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)addr)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    const struct in6_addr *a = &((const struct sockaddr_in6 *)addr)->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(a) || (IN6_IS_ADDR_V4MAPPED(a) && a->s6_addr[12] == IN_LOOPBACKNET);
+}
+
+static bool is_unbound(int fd, int family) {
+    struct sockaddr_storage local;
+    socklen_t len = sizeof local;
+    return !getsockname(fd, (struct sockaddr *)&local, &len) && local.ss_family == family &&
+           is_wildcard((struct sockaddr *)&local, len) && !get_port((struct sockaddr *)&local);
+}
+
+/* Only towards places of the table, which want to know who calls. From a loopback address nothing leaves the
+ * machine. */
+static bool suits(const struct policy *p, const struct sockaddr_storage *own, const struct sockaddr *dest) {
+    bool reachable = is_loopback(dest) || !is_loopback((const struct sockaddr *)own);
+    return reachable && policy_reverse(p, dest);
+}
+
 void places_source(int fd, const struct sockaddr *addr) {
     struct policy_self self;
-    struct sockaddr_storage own, local;
-    socklen_t len = sizeof local;
+    struct sockaddr_storage own;
     int saved = errno;
-    if ((addr->sa_family == AF_INET || addr->sa_family == AF_INET6) && is_stream(fd) &&
-        own_address(core_policy(&self), &self, addr->sa_family, &own) &&
-        !getsockname(fd, (struct sockaddr *)&local, &len) && local.ss_family == addr->sa_family &&
-        !get_port((struct sockaddr *)&local)) {
+    if (addr->sa_family != AF_INET && addr->sa_family != AF_INET6)
+        return;
+    const struct policy *p = core_policy(&self);
+    bool known =
+        is_mapped(addr) ? own_mapped(p, &self, &own) : policy_own_address(p, &self, addr->sa_family, &own);
+    if (known && suits(p, &own, addr) && is_stream(fd) && is_unbound(fd, addr->sa_family)) {
         int on = 1;
         real.setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
         (void)!real.bind(fd, (struct sockaddr *)&own,

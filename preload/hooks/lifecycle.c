@@ -42,8 +42,12 @@ EXPORT int pipe(int fds[2]) {
 EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len) {
     core_init();
     struct sockaddr_storage own;
-    if (core.active && addr && places_own(fd, addr, len, &own))
-        addr = (struct sockaddr *)&own;
+    if (!core.active || !addr || !places_own(fd, addr, len, &own))
+        return real.bind(fd, addr, len);
+    int saved = errno, r = real.bind(fd, (struct sockaddr *)&own, len);
+    if (!r || errno != EADDRNOTAVAIL)
+        return r;
+    errno = saved; /* the table's address belongs to something in front of this machine */
     return real.bind(fd, addr, len);
 }
 
