@@ -120,12 +120,25 @@ static void judge_imports(struct inspect *in, const char *path) {
         refuse(in, INSPECT_NOTHING, "%s imports no socket call; there is nothing to wrap", path);
 }
 
-/* ASan's runtime ends a program in which it is not the first object of all. */
+/* A sanitizer's runtime has to be the first object of all; ASan's ends the program otherwise. */
 static void find_sanitizer(struct inspect *in, const struct elfread *e) {
     const char *needed;
     for (size_t n = 0; (needed = elfread_string(e, DT_NEEDED, n)); n++)
-        if (strncmp(needed, "libasan.so", 10) == 0 && strlen(needed) < sizeof in->before)
+        if ((strncmp(needed, "libasan.so", 10) == 0 || strncmp(needed, "libtsan.so", 10) == 0) &&
+            strlen(needed) < sizeof in->before)
             snprintf(in->before, sizeof in->before, "%s", needed);
+}
+
+/* Our own object may be built with one. */
+static void find_own_sanitizer(struct inspect *in) {
+    char library[PATH_MAX];
+    struct filemap m;
+    struct elfread e;
+    if (!paths_library(library) || !filemap_open(&m, library))
+        return;
+    if (elfread_open(&e, m.data, m.size) == ELFREAD_OK)
+        find_sanitizer(in, &e);
+    filemap_close(&m);
 }
 
 static void inspect_elf(struct inspect *in, const char *path, const struct filemap *m) {
@@ -145,6 +158,7 @@ static void inspect_elf(struct inspect *in, const char *path, const struct filem
         return;
     snprintf(in->loader, sizeof in->loader, "%s", e.interp);
     find_sanitizer(in, &e);
+    find_own_sanitizer(in);
     judge_imports(in, path);
 }
 
