@@ -24,21 +24,23 @@ enum {
 };
 
 struct conn {
+    _Atomic uint32_t pins;       /* calls inside, and whether it was dropped */
+    _Atomic uint32_t generation; /* the slot's; 0: not in use */
     struct slot *slot;
-    uint32_t generation;
-    int fd;          /* the descriptor that the driver may use */
-    _Atomic int fds; /* descriptors of this process that stand for the slot */
+    struct conn *spare; /* next one to be used again */
+    _Atomic int fd;     /* the descriptor that the driver may use */
+    _Atomic int fds;    /* descriptors of this process that stand for the slot */
 
     /* tx */
     struct handshake *shake; /* NULL: not started, or done */
     struct handshake *post;  /* client: kept for tickets; under rx_lock */
     uint8_t *early;
     size_t early_at, early_len, early_room;
-    bool sniffed;      /* PERMISSIVE, accepting: the first bytes were a ClientHello */
-    bool going_plain;  /* PERMISSIVE: decided for plaintext, early bytes still to be sent */
-    bool reconnecting; /* PERMISSIVE, connecting: the plaintext connection is being made */
-    bool no_own_tls;   /* connecting, tlsInTls = skip: the program speaks no TLS of its own here */
-    uint64_t up_ms;    /* the same: first seen connected */
+    _Atomic bool sniffed;      /* PERMISSIVE, accepting: the first bytes were a ClientHello */
+    _Atomic bool going_plain;  /* PERMISSIVE: decided for plaintext, early bytes still to be sent */
+    _Atomic bool reconnecting; /* PERMISSIVE, connecting: the plaintext connection is being made */
+    bool no_own_tls;           /* connecting, tlsInTls = skip: the program speaks no TLS of its own here */
+    uint64_t up_ms;            /* the same: first seen connected */
 
     /* init */
     struct policy_outbound outbound;
@@ -55,7 +57,8 @@ struct conn {
     bool said_goodbye;
     short awaits;    /* POLLIN or POLLOUT while it is looked at only when that comes; 0: at due_ms */
     unsigned polled; /* its place in the last poll, + 1 */
-    uint64_t due_ms, deadline_ms;
+    uint64_t due_ms;
+    _Atomic uint64_t deadline_ms;
 
     /* epoll sets that the program registered fd with */
     int epolls[CONN_EPOLLS];
@@ -75,12 +78,21 @@ struct scratch *conn_scratch(void);
 /* Milliseconds of the monotonic clock. */
 uint64_t conn_now(void);
 
-/* This process's part of a slot, or NULL when the connection came by fork. */
+/* This process's part of a slot, or NULL when the connection came by fork. Another thread may drop it at any
+ * time; its memory stays a struct conn for ever, so a look at it is harmless. */
 struct conn *conn_of(const struct slot *s);
-/* Lets go of it: out of the driver's list, secrets wiped. */
+/* The same for a call that works on its handshake or early bytes, or waits: they stay until conn_unpin (which
+ * takes NULL too). */
+struct conn *conn_pin(const struct slot *s);
+void conn_unpin(struct conn *c);
+bool conn_dropped(const struct conn *c);
+/* Lets go of it: out of the driver's list; secrets are wiped when no call is inside any more. */
 void conn_drop(struct conn *c);
 /* In a forked child: handshakes belong to the parent. */
 void conn_forked(void);
+/* Around fork, in the parent and in the child. */
+void conn_fork_prepare(void);
+void conn_fork_done(void);
 
 /* Decides about a connection that is to be made to addr. Returns a conn whose slot is not yet in the
  * descriptor table, or NULL: plaintext (errno 0) or refused (errno set; logged). */

@@ -55,7 +55,7 @@ struct slot {
     _Atomic uint8_t state;       /* enum slot_state; written with both locks, read with either or none */
     _Atomic bool rx_waits;       /* the holder of rx_lock is blocked in the kernel */
     _Atomic bool tx_waits;       /* the holder of tx_lock is blocked in the kernel */
-    _Atomic bool orphan;         /* closed under a blocked reader, who frees it */
+    _Atomic bool orphan;         /* closed under a call, which frees it at its end (slot_reap) */
     _Atomic bool nonblocking;    /* O_NONBLOCK of the open file, as last seen */
     _Atomic uint8_t forking;     /* forks whose child has not signed in yet */
 
@@ -70,35 +70,38 @@ struct slot {
     /* rx */
     struct record_keys rx;
     uint32_t rx_region;     /* SLOT_NO_REGION: none */
-    uint32_t carry;         /* bytes of an incomplete record at the region's start */
-    uint32_t held_at, held; /* undelivered plaintext in the region; one byte pins it in the kernel */
-    uint32_t lowat;         /* SO_RCVLOWAT as the kernel has it now; 0: untouched, that is user_lowat */
-    uint32_t user_lowat;    /* the program's own value, 1 unless it set one */
-    bool rx_eof;            /* close_notify came, or a fatal error was reported */
-    bool rx_shut;           /* the program shut reading down: FIN is no truncation then */
-    bool saw_input;         /* an application record or ticket has come */
+    _Atomic uint32_t carry; /* bytes of an incomplete record at the region's start */
+    uint32_t held_at;
+    _Atomic uint32_t held;       /* undelivered plaintext in the region; one byte pins it in the kernel */
+    uint32_t lowat;              /* SO_RCVLOWAT as the kernel has it now; 0: untouched, that is user_lowat */
+    _Atomic uint32_t user_lowat; /* the program's own value, 1 unless it set one */
+    _Atomic bool rx_eof;         /* close_notify came, or a fatal error was reported */
+    _Atomic bool rx_shut;        /* the program shut reading down: FIN is no truncation then */
+    _Atomic bool saw_input;      /* an application record or ticket has come */
 
     /* tx */
     struct record_keys tx;
     uint32_t tx_region;
-    uint32_t tail_at, tail;  /* sealed bytes that the kernel has not taken */
-    bool tail_rides;         /* the tail is a ticket that waits for the first application bytes */
-    bool tx_closed;          /* close_notify was sealed */
-    bool half_closed;        /* the program shut writing down; FIN follows what is kept */
-    bool early_left;         /* the shaker still keeps early bytes: nobody else may seal yet */
-    bool abort;              /* SO_LINGER with 0 seconds: close resets */
-    _Atomic bool update_due; /* the peer asked for a KeyUpdate */
+    uint32_t tail_at;
+    _Atomic uint32_t tail;    /* sealed bytes that the kernel has not taken */
+    _Atomic bool tail_rides;  /* the tail is a ticket that waits for the first application bytes */
+    _Atomic bool tx_closed;   /* close_notify was sealed */
+    _Atomic bool half_closed; /* the program shut writing down; FIN follows what is kept */
+    _Atomic bool early_left;  /* the shaker still keeps early bytes: nobody else may seal yet */
+    _Atomic bool abort;       /* SO_LINGER with 0 seconds: close resets */
+    _Atomic bool tx_amid;     /* sealed bytes are on their way: an owner that dies now leaves a gap */
+    _Atomic bool update_due;  /* the peer asked for a KeyUpdate */
 
     /* both */
     char peer_name[SLOT_PEER_MAX]; /* its identity once open; empty: none, or too long */
-    bool reset_told;             /* a write or SO_ERROR has reported why the kernel's stream is gone */
-    int error;                   /* errno for SLOT_DEAD */
-    bool error_told;             /* SO_ERROR or a call has reported it */
-    pid_t shaker;                /* the process that owns the handshake; 0: nobody yet */
-    pid_t holders[SLOT_HOLDERS]; /* processes that ever held it; 0: free place */
-    bool holders_lost;           /* more processes than places */
-    uint32_t next;               /* free list */
-    uint32_t user_rcvbuf;        /* what the program asked for; 0: nothing */
+    _Atomic bool reset_told;       /* a write or SO_ERROR has reported why the kernel's stream is gone */
+    _Atomic int error;             /* errno for SLOT_DEAD */
+    _Atomic bool error_told;       /* SO_ERROR or a call has reported it */
+    _Atomic pid_t shaker;          /* the process that owns the handshake; 0: nobody yet */
+    pid_t holders[SLOT_HOLDERS];   /* processes that ever held it; 0: free place */
+    bool holders_lost;             /* more processes than places */
+    uint32_t next;                 /* free list */
+    _Atomic uint32_t user_rcvbuf;  /* what the program asked for; 0: nothing */
     uint64_t bytes_in, bytes_out;
 };
 
@@ -146,13 +149,27 @@ void slot_hold(struct slot *s);
 void slot_hold_for(struct slot *s, pid_t pid);
 /* This process no longer does (it is about to become another program). */
 void slot_unhold(struct slot *s);
+/* Only for a slot that nobody can know of yet. */
 void slot_free(struct slot *s);
+/* Nobody stands for it any more. Frees it as soon as no call is inside: now, or at the end of the last one,
+ * which calls slot_reap after it has given its lock back. */
+void slot_retire(struct slot *s);
+static inline bool slot_orphaned(const struct slot *s) {
+    return atomic_load_explicit(&s->orphan, memory_order_acquire);
+}
+void slot_reap(struct slot *s);
 
 /* Locks survive the death and the cancellation of their owner. False: this very thread holds it already
  * (a signal handler, or a jump out of a call). */
 bool slot_lock(pthread_mutex_t *lock);
 void slot_unlock(pthread_mutex_t *lock);
 bool slot_trylock(pthread_mutex_t *lock);
+/* For calls that must not wait for the peer (I4): false when the holder is blocked in the kernel, as *waits
+ * says. Waits for a holder that is only at work. */
+bool slot_lock_soon(pthread_mutex_t *lock, _Atomic bool *waits);
+/* rx_lock, also from this very thread when a signal's handler, a jump or a cancellation took it out of a
+ * blocking receive: there everything is in its place (and rx_waits, cleared, tells the receive). */
+bool slot_lock_rx(struct slot *s, bool patient);
 
 /* Buffers, taken when first needed and given back when drained. NULL never: there are as many as slots. */
 uint8_t *slot_rx_buffer(struct slot *s);

@@ -72,13 +72,39 @@ struct conn *conn_of(const struct slot *s) {
     if (!conns)
         return NULL;
     struct conn *c = atomic_load(&conns[slot_index(s)]);
-    return c && c->generation == atomic_load(&s->generation) ? c : NULL;
+    return c && atomic_load(&c->generation) == atomic_load(&s->generation) ? c : NULL;
 }
 
-void conn_drop(struct conn *c) {
-    driver_forget(c);
-    struct conn *expected = c;
-    atomic_compare_exchange_strong(&conns[slot_index(c->slot)], &expected, NULL);
+/* --- memory that stays what it is ---------------------------------------------------------------- */
+
+enum { CONN_DROPPED = 1 << 30 };
+static pthread_mutex_t spare_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct conn *spares; /* under spare_lock */
+
+static struct conn *conn_memory(void) {
+    pthread_mutex_lock(&spare_lock);
+    struct conn *c = spares;
+    if (c)
+        spares = c->spare;
+    pthread_mutex_unlock(&spare_lock);
+    return c ? c : calloc(1, sizeof *c);
+}
+
+/* All but the pins: a late look may just be counting itself in and out. */
+static void give_back(struct conn *c) {
+    atomic_store(&c->generation, 0);
+    memset((char *)c + offsetof(struct conn, slot), 0, sizeof *c - offsetof(struct conn, slot));
+    pthread_mutex_lock(&spare_lock);
+    c->spare = spares;
+    spares = c;
+    pthread_mutex_unlock(&spare_lock);
+}
+
+/* The last one to leave a dropped conn empties it. */
+static void empty(struct conn *c) {
+    uint32_t alone = CONN_DROPPED;
+    if (!atomic_compare_exchange_strong(&c->pins, &alone, 0))
+        return;
     if (c->shake)
         core_loaded->handshake->free_(c->shake);
     if (c->post)
@@ -86,7 +112,44 @@ void conn_drop(struct conn *c) {
     if (c->early)
         explicit_bzero(c->early, c->early_room);
     free(c->early);
-    free(c);
+    give_back(c);
+}
+
+struct conn *conn_pin(const struct slot *s) {
+    struct conn *c = conn_of(s);
+    if (!c)
+        return NULL;
+    atomic_fetch_add(&c->pins, 1);
+    if (conn_of(s) == c)
+        return c;
+    conn_unpin(c);
+    return NULL;
+}
+
+bool conn_dropped(const struct conn *c) {
+    return atomic_load(&c->pins) & CONN_DROPPED;
+}
+
+void conn_unpin(struct conn *c) {
+    if (c && atomic_fetch_sub(&c->pins, 1) == CONN_DROPPED + 1)
+        empty(c);
+}
+
+void conn_drop(struct conn *c) {
+    struct conn *expected = c;
+    if (!atomic_compare_exchange_strong(&conns[slot_index(c->slot)], &expected, NULL))
+        return;                              /* another thread was faster */
+    atomic_fetch_or(&c->pins, CONN_DROPPED); /* from now on the driver does not take it any more */
+    driver_forget(c);
+    empty(c);
+}
+
+void conn_fork_prepare(void) {
+    pthread_mutex_lock(&spare_lock);
+}
+
+void conn_fork_done(void) {
+    pthread_mutex_unlock(&spare_lock);
 }
 
 void conn_forked(void) {
@@ -112,7 +175,7 @@ static void attach(struct conn *c, struct slot *s, int fd) {
     if (old) /* a connection that turned plaintext leaves its conn behind */
         conn_drop(old);
     c->slot = s;
-    c->generation = atomic_load(&s->generation);
+    atomic_store(&c->generation, atomic_load(&s->generation));
     c->fd = fd;
     c->born_ms = conn_now();
     atomic_store(&conns[slot_index(s)], c);
@@ -121,7 +184,7 @@ static void attach(struct conn *c, struct slot *s, int fd) {
 static struct conn *conn_new(int fd) {
     pthread_once(&once, conn_init);
     struct slot *s = conns && fdtable_ready() ? slot_new() : NULL;
-    struct conn *c = s ? calloc(1, sizeof *c) : NULL;
+    struct conn *c = s ? conn_memory() : NULL;
     if (!c) {
         if (s)
             slot_free(s);
@@ -156,7 +219,7 @@ struct conn *conn_join(struct slot *s, int fd) {
         atomic_fetch_add(&c->fds, 1);
         return c;
     }
-    c = conns && fdtable_ready() ? calloc(1, sizeof *c) : NULL;
+    c = conns && fdtable_ready() ? conn_memory() : NULL;
     if (!c)
         return NULL;
     attach(c, s, fd);
@@ -272,7 +335,8 @@ void conn_fail(int fd, struct slot *s, int error, const char *why) {
     s->error = error;
     s->error_told = false;
     slot_set_state(s, SLOT_DEAD);
-    real.shutdown(fd, SHUT_RDWR);
+    if (!slot_orphaned(s)) /* else the number may mean something else by now */
+        real.shutdown(fd, SHUT_RDWR);
 }
 
 bool stream_total(const struct iovec *iov, int count, size_t *total) {

@@ -101,6 +101,11 @@ void driver_attend(struct conn *c, unsigned patience) {
     int saved = errno;
     uint64_t due = conn_now() + patience;
     pthread_mutex_lock(&lock);
+    if (conn_dropped(c)) {
+        pthread_mutex_unlock(&lock);
+        errno = saved;
+        return;
+    }
     if (!c->listed) {
         c->due_ms = due;
         c->awaits = 0;
@@ -158,7 +163,8 @@ static enum need linger(struct conn *c) {
     if (atomic_load(&s->state) != SLOT_OPEN)
         return NEED_FREE;
     c->deadline_ms = conn_now() + DELIVERY_MS;
-    slot_lock(&s->tx_lock);
+    if (!slot_lock_soon(&s->tx_lock, &s->tx_waits))
+        return NEED_OUTPUT; /* a relative is writing */
     bool flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (flushed) {
         send_goodbye(c->fd, s);
@@ -195,7 +201,8 @@ static bool too_late(struct conn *c) {
         return false;
     if (c->closing)
         return true;
-    slot_lock(&c->slot->tx_lock);
+    if (!slot_lock_soon(&c->slot->tx_lock, &c->slot->tx_waits))
+        return true;
     if (atomic_load(&c->slot->state) == SLOT_SHAKING && !c->going_plain)
         conn_fail(c->fd, c->slot, ECONNRESET, "the TLS handshake was not finished in time");
     slot_unlock(&c->slot->tx_lock);
@@ -226,8 +233,10 @@ static enum need tend_shaking(struct conn *c) {
 
 static enum need tend(struct conn *c) {
     struct slot *s = c->slot;
-    if (atomic_load(&s->generation) != c->generation)
+    if (atomic_load(&s->generation) != c->generation || slot_orphaned(s))
         return NEED_NOTHING;
+    if (conn_cookie(c->fd) != s->cookie) /* closed where no hook saw it; the number may be anything now */
+        return c->closing ? NEED_FREE : NEED_NOTHING;
     enum slot_state state = atomic_load(&s->state);
     enum need need = state == SLOT_SHAKING ? tend_shaking(c)
                      : state == SLOT_OPEN  ? tend_open(c)
@@ -319,12 +328,12 @@ static void attend_due(struct round *r) {
     size_t polled = r->count;
     struct conn *next;
     for (struct conn *c = list; c; c = c->next)
-        if (is_due(c, now, r, polled))
+        if (!c->busy && is_due(c, now, r, polled))
             c->due_ms = 0;
     r->count = 0;
     r->next = UINT64_MAX;
     for (struct conn *c = list; c; c = next) {
-        if (c->due_ms) {
+        if (c->due_ms || c->busy) {
             round_add(r, c);
             next = c->next;
             continue;
@@ -428,6 +437,11 @@ void driver_fork_parent(void) {
 
 /* The thread and its work stay with the parent. */
 void driver_fork_child(void) {
+    for (struct conn *c = list, *next; c; c = next) {
+        next = c->next;
+        c->listed = c->busy = false;
+        c->prev = c->next = NULL;
+    }
     list = NULL;
     length = closing = 0;
     running = sleeping = cond_ready = false;

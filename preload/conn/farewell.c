@@ -20,17 +20,7 @@ void farewell_free(struct slot *s) {
     struct conn *c = conn_of(s);
     if (c)
         conn_drop(c);
-    if (slot_trylock(&s->rx_lock)) {
-        slot_free(s);
-        slot_unlock(&s->rx_lock);
-    } else {
-        atomic_store(&s->orphan, true); /* the blocked reader frees it */
-        if (slot_trylock(&s->rx_lock)) {
-            if (atomic_exchange(&s->orphan, false))
-                slot_free(s);
-            slot_unlock(&s->rx_lock);
-        }
-    }
+    slot_retire(s);
 }
 
 /* Bytes or a handshake that must go on after the program's close. */
@@ -65,16 +55,14 @@ uint64_t farewell_patience(const struct conn *c) {
 
 /* The descriptor's number goes back to the program at once; the connection lives on under a number of ours.
  */
-static bool hand_over(int fd, struct slot *s, struct conn *c) {
+static bool hand_over(int fd, struct conn *c) {
     driver_forget(c);
     int own = fdtable_own_move(fd);
     if (own < 0)
         return false;
     for (int i = 0; i < c->epoll_count; i++)
         real.epoll_ctl(c->epolls[i], EPOLL_CTL_DEL, fd, NULL);
-    slot_lock(&s->tx_lock);
     c->fd = own;
-    slot_unlock(&s->tx_lock);
     c->closing = true;
     if (c->said_goodbye)
         c->deadline_ms = farewell_patience(c);
@@ -96,7 +84,8 @@ static bool finish_writing(int fd, struct slot *s) {
 /* All that was written and close_notify, as far as the kernel takes it. True: nothing is left to be sent. */
 static bool goodbye_now(int fd, struct slot *s) {
     bool said = true;
-    slot_lock(&s->tx_lock);
+    if (!slot_lock_soon(&s->tx_lock, &s->tx_waits))
+        return true; /* a write that waits for the peer: nothing can be said in the midst of its records */
     if (atomic_load(&s->state) == SLOT_OPEN && !s->abort)
         said = finish_writing(fd, s);
     else if (atomic_load(&s->state) == SLOT_SHAKING)
@@ -122,7 +111,7 @@ static void last_farewell(int fd, struct slot *s) {
         c->said_goodbye = said;
         if (said) /* the peer hears the end now; the rest is only to be read away */
             real.shutdown(fd, SHUT_WR);
-        if (hand_over(fd, s, c))
+        if (hand_over(fd, c))
             return;
     }
     farewell_free(s);
@@ -132,7 +121,7 @@ static void last_farewell(int fd, struct slot *s) {
 static void leave_to_others(int fd, struct slot *s, struct conn *c) {
     if (unfinished(s, c) && s->shaker == getpid()) {
         slot_ref(s);
-        if (hand_over(fd, s, c))
+        if (hand_over(fd, c))
             return;
         slot_unref(s);
     }
@@ -191,21 +180,21 @@ static int shut_kernel(int fd, struct slot *s, int how) {
 }
 
 static int shut_write(int fd, struct slot *s, int how) {
-    struct conn *c = conn_of(s);
     if (!shake_connected(
             fd)) /* already reset: a send would use up the error that the program has yet to see */
         return real.shutdown(fd, how);
-    if (!slot_lock(&s->tx_lock)) {
-        errno = EAGAIN;
-        return -1;
-    }
     s->half_closed = true;
+    if (!slot_lock_soon(&s->tx_lock, &s->tx_waits))
+        return real.shutdown(fd, how); /* ends the wait of the blocked writer, as plain TCP does */
     bool done = finish_writing(fd, s);
     slot_unlock(&s->tx_lock);
+    slot_reap(s);
     if (done)
         return shut_kernel(fd, s, how);
+    struct conn *c = conn_pin(s);
     if (c) /* the driver shuts the kernel's side when all is out */
         driver_attend(c, 0);
+    conn_unpin(c);
     return how == SHUT_RDWR ? real.shutdown(fd, SHUT_RD) : 0;
 }
 

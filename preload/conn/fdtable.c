@@ -61,7 +61,7 @@ struct slot *fdtable_slot(int fd) {
     if (s && atomic_load(&s->state) != SLOT_PLAIN)
         return s;
     if (fdtable_mine() && atomic_compare_exchange_strong(&fdtable[fd], &entry, 0) && s && !slot_unref(s))
-        slot_free(s);
+        slot_retire(s);
     return NULL;
 }
 

@@ -27,7 +27,7 @@ void options_lowat(int fd, struct slot *s, uint32_t missing) {
 }
 
 void options_lowat_exactly(int fd, struct slot *s, uint32_t want) {
-    if (want == (s->lowat ? s->lowat : 1))
+    if (want == (s->lowat ? s->lowat : 1) || slot_orphaned(s))
         return;
     int saved = errno, value = (int)want;
     if (!real.setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value))
@@ -84,9 +84,9 @@ void options_learn(int fd, struct slot *s) {
 }
 
 static int set_lowat(int fd, struct slot *s, int value) {
-    if (!slot_lock(&s->rx_lock)) {
-        errno = EAGAIN;
-        return -1;
+    if (!slot_lock_rx(s, false)) { /* a blocked reader sets it when it is done */
+        s->user_lowat = value > 1 ? (uint32_t)value : 1;
+        return 0;
     }
     int r = real.setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value);
     if (!r) {
@@ -96,6 +96,7 @@ static int set_lowat(int fd, struct slot *s, int value) {
             options_lowat(fd, s, 1);
     }
     slot_unlock(&s->rx_lock);
+    slot_reap(s);
     return r;
 }
 

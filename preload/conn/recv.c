@@ -14,6 +14,7 @@
 
 #include "conn.h"
 #include "core.h"
+#include "fdtable.h"
 #include "memory.h"
 #include "options.h"
 #include "real.h"
@@ -35,6 +36,7 @@ struct fill {
     size_t have;
     bool drained; /* the kernel gave less than was asked for */
     bool dirty;   /* differs from the slot's carry */
+    bool gone;    /* the program closed the descriptor meanwhile: its number may mean something else */
 };
 
 static const struct record_engine *engine(void) {
@@ -101,12 +103,18 @@ static uint32_t missing(const struct slot *s, const struct fill *f) {
 
 /* --- what records mean --------------------------------------------------------------------------- */
 
-static void broken(int fd, struct slot *s, int error, uint8_t alert, const char *why) {
-    if (slot_lock(&s->tx_lock)) {
-        send_alert(fd, s, alert);
-        conn_fail(fd, s, error, why);
+/* A writer that is blocked in the kernel keeps its lock; that the descriptor is shut down ends its wait. */
+static void fail(int fd, struct slot *s, int error, int alert, const char *why) {
+    bool locked = slot_lock_soon(&s->tx_lock, &s->tx_waits);
+    if (locked && alert >= 0)
+        send_alert(fd, s, (uint8_t)alert);
+    conn_fail(fd, s, error, why);
+    if (locked)
         slot_unlock(&s->tx_lock);
-    }
+}
+
+static void broken(int fd, struct slot *s, int error, uint8_t alert, const char *why) {
+    fail(fd, s, error, alert, why);
 }
 
 static void record_error(int fd, struct slot *s, long verdict) {
@@ -129,24 +137,23 @@ static void on_alert(int fd, struct slot *s, const uint8_t *body, size_t n) {
     char why[64];
     if (n == 2 && body[1] == 0) {
         s->rx_eof = true;
-        real.shutdown(fd, SHUT_RD); /* the kernel reports end of file even before the peer's FIN */
+        if (!slot_orphaned(s))
+            real.shutdown(fd, SHUT_RD); /* the kernel reports end of file even before the peer's FIN */
         return;
     }
     if (n == 2 && body[1] == 90 /* user_canceled: close_notify follows */)
         return;
     snprintf(why, sizeof why, "the peer sent TLS alert %d", n == 2 ? body[1] : -1);
-    if (slot_lock(&s->tx_lock)) {
-        conn_fail(fd, s, ECONNRESET, why);
-        slot_unlock(&s->tx_lock);
-    }
+    fail(fd, s, ECONNRESET, -1, why);
 }
 
 static void on_ticket(struct slot *s, const uint8_t *raw, size_t raw_len) {
-    struct conn *c = conn_of(s);
+    struct conn *c = conn_pin(s);
     if (c && c->post && !core_loaded->handshake->post(c->post, raw, raw_len)) {
         core_loaded->handshake->free_(c->post);
         c->post = NULL;
     }
+    conn_unpin(c);
 }
 
 static void on_handshake(int fd, struct slot *s, const uint8_t *body, size_t n, const uint8_t *raw,
@@ -180,11 +187,12 @@ static void first_data(struct slot *s) {
     if (s->saw_input)
         return;
     s->saw_input = true;
-    struct conn *c = conn_of(s);
+    struct conn *c = conn_pin(s);
     if (c && c->post) { /* tickets come before data, or not at all */
         core_loaded->handshake->free_(c->post);
         c->post = NULL;
     }
+    conn_unpin(c);
 }
 
 /* Opens the whole record at rec. Data goes straight to the sink when it fits there, or else to *plain inside
@@ -244,23 +252,44 @@ static ssize_t stream_end(int fd, struct slot *s, ssize_t n, bool partial) {
     }
     if ((s->rx_shut || s->reset_told) && !partial)
         return 0; /* what still arrives may be read, as on plain TCP */
-    if (slot_lock(&s->tx_lock)) {
-        conn_fail(fd, s, ECONNRESET, "the stream was cut off (end of file without close_notify)");
-        slot_unlock(&s->tx_lock);
-    }
+    fail(fd, s, ECONNRESET, -1, "the stream was cut off (end of file without close_notify)");
     return conn_dead_read(s);
 }
 
-static ssize_t take(int fd, struct slot *s, struct fill *f, size_t n, int flags) {
-    bool may_block = !(flags & MSG_DONTWAIT);
-    if (may_block) { /* cancellation or a jump out of the call must find everything in its place */
-        save_carry(s, f);
-        options_lowat_exactly(fd, s, missing(s, f));
-        atomic_store(&s->rx_waits, true);
-    }
+/* After a blocking receive. A signal's handler of this thread may have read meanwhile: then the lock has to
+ * be taken anew, and what came belongs behind what it left. False: the connection is gone. */
+static bool still_ours(struct slot *s, struct fill *f, uint32_t generation, ssize_t got) {
+    int saved = errno;
+    if (!atomic_exchange(&s->rx_waits, false) &&
+        (!slot_lock_rx(s, true) || atomic_load(&s->generation) != generation))
+        return false;
+    size_t before = s->carry;
+    if (got > 0 && f->have != before)
+        memmove(f->buf + before, f->buf + f->have, (size_t)got);
+    if (f->have != before)
+        load_carry(s, f);
+    f->gone = slot_orphaned(s);
+    errno = saved;
+    return true;
+}
+
+static ssize_t blocking_recv(int fd, struct slot *s, struct fill *f, size_t n, int flags, uint32_t lowat) {
+    uint32_t generation = atomic_load(&s->generation);
+    /* Cancellation or a jump out of the call must find everything in its place. */
+    save_carry(s, f);
+    options_lowat_exactly(fd, s, lowat);
+    atomic_store(&s->rx_waits, true);
     ssize_t got = real.recv(fd, f->buf + f->have, n, flags);
-    if (may_block)
-        atomic_store(&s->rx_waits, false);
+    if (still_ours(s, f, generation, got))
+        return got;
+    f->gone = true;
+    errno = EBADF;
+    return -1;
+}
+
+static ssize_t take(int fd, struct slot *s, struct fill *f, size_t n, int flags) {
+    ssize_t got = flags & MSG_DONTWAIT ? real.recv(fd, f->buf + f->have, n, flags)
+                                       : blocking_recv(fd, s, f, n, flags, missing(s, f));
     if (got > 0) {
         f->have += (size_t)got;
         f->dirty = true;
@@ -298,7 +327,8 @@ static bool open_whole(int fd, struct slot *s, struct fill *f, struct sink *k) {
 
 static void unpin(int fd, struct slot *s) {
     uint8_t last;
-    (void)!real.recv(fd, &last, 1, MSG_DONTWAIT);
+    if (!slot_orphaned(s))
+        (void)!real.recv(fd, &last, 1, MSG_DONTWAIT);
     slot_rx_release(s);
 }
 
@@ -318,14 +348,13 @@ static ssize_t hold_record(int fd, struct slot *s, struct fill *f, int flags) {
         if (f->have < all_but_one)
             return 1;
     }
-    if (!(flags & MSG_DONTWAIT)) {
-        save_carry(s, f);
-        options_lowat_exactly(fd, s, 1);
-    }
-    ssize_t got = real.recv(fd, f->buf + all_but_one, 1, flags | MSG_PEEK);
+    ssize_t got = flags & MSG_DONTWAIT ? real.recv(fd, f->buf + all_but_one, 1, flags | MSG_PEEK)
+                                       : blocking_recv(fd, s, f, 1, flags | MSG_PEEK, 1);
     f->drained = got < 1;
     if (got <= 0)
         return stream_end(fd, s, got, true);
+    if (f->gone || f->have != all_but_one)
+        return 1;
     uint8_t *plain;
     long n = open_record(fd, s, engine(), f->buf, (size_t)wire, NULL, &plain);
     f->have = 0;
@@ -383,7 +412,7 @@ static ssize_t read_open(int fd, struct slot *s, struct sink *k, int flags) {
     if (s->held)
         deliver_held(fd, s, k);
     load_carry(s, &f);
-    while (k->room && n > 0 && !s->rx_eof && atomic_load(&s->state) == SLOT_OPEN) {
+    while (k->room && n > 0 && !f.gone && !s->rx_eof && atomic_load(&s->state) == SLOT_OPEN) {
         bool enough = k->done && !(flags & MSG_WAITALL) && k->done >= s->user_lowat;
         if (enough && f.drained)
             break; /* the queue was empty just now */
@@ -392,6 +421,10 @@ static ssize_t read_open(int fd, struct slot *s, struct sink *k, int flags) {
             deliver_held(fd, s, k);
         if (n > 0 && k->done && f.drained && (flags & MSG_DONTWAIT))
             break;
+    }
+    if (f.gone) { /* no call more on this number; nobody can come back for what is left */
+        errno = n < 0 ? errno : EBADF;
+        return k->done ? (ssize_t)k->done : n == 0 ? 0 : -1;
     }
     if (atomic_load(&s->state) == SLOT_OPEN) {
         if (!s->held)
@@ -413,7 +446,7 @@ static ssize_t hold_first(int fd, struct slot *s, int flags) {
     struct fill f = {.buf = scratch->rx};
     load_carry(s, &f);
     ssize_t n = 1;
-    while (n > 0 && !s->held && !s->rx_eof && atomic_load(&s->state) == SLOT_OPEN) {
+    while (n > 0 && !f.gone && !s->held && !s->rx_eof && atomic_load(&s->state) == SLOT_OPEN) {
         if (f.have < RECORD_HEADER) {
             n = take(fd, s, &f, RECORD_HEADER - f.have, flags);
             if (n <= 0)
@@ -421,6 +454,10 @@ static ssize_t hold_first(int fd, struct slot *s, int flags) {
         } else {
             n = hold_record(fd, s, &f, flags);
         }
+    }
+    if (f.gone) {
+        errno = n < 0 ? errno : EBADF;
+        return n == 0 ? 0 : -1;
     }
     if (atomic_load(&s->state) == SLOT_OPEN) {
         if (!s->held)
@@ -464,8 +501,19 @@ static ssize_t peek_open(int fd, struct slot *s, struct sink *k, int flags) {
 
 /* --- entry --------------------------------------------------------------------------------------- */
 
-static ssize_t recv_locked(int fd, struct slot *s, struct sink *k, int flags) {
+static bool going_plain(const struct slot *s) {
+    const struct conn *c = conn_of(s);
+    return c && c->going_plain && !c->reconnecting;
+}
+
+static ssize_t recv_locked(int fd, struct slot *s, struct sink *k, int flags, uint32_t generation) {
     for (;;) {
+        if (atomic_load(&s->generation) != generation ||
+            (slot_orphaned(s) && atomic_load(&s->state) != SLOT_PLAIN)) {
+            errno =
+                EBADF; /* closed by another thread while this one waited, or no connection of ours any more */
+            return fdtable_entry(fd) ? -1 : CONN_PLAIN;
+        }
         switch (atomic_load(&s->state)) {
         case SLOT_OPEN:
             if (s->rx_eof && !s->held)
@@ -475,12 +523,11 @@ static ssize_t recv_locked(int fd, struct slot *s, struct sink *k, int flags) {
             if (s->rx_eof)
                 return 0;
             enum shake_result r = shake_advance(fd, s, !(flags & MSG_DONTWAIT));
-            struct conn *c = conn_of(s);
             if (r == SHAKE_NOTHING)
                 return 0;
             if (r == SHAKE_AGAIN)
                 return -1;
-            if (atomic_load(&s->state) == SLOT_SHAKING && c && c->going_plain && !c->reconnecting)
+            if (atomic_load(&s->state) == SLOT_SHAKING && going_plain(s))
                 return CONN_PLAIN;
             break;
         }
@@ -496,16 +543,9 @@ static ssize_t recv_locked(int fd, struct slot *s, struct sink *k, int flags) {
 }
 
 static bool lock_reader(struct slot *s, int flags) {
-    if (atomic_load(&s->rx_waits) && (flags & MSG_DONTWAIT)) {
-        bool free = slot_trylock(&s->rx_lock); /* the thread that waited was cancelled */
-        if (free)
-            atomic_store(&s->rx_waits, false);
-        errno = EAGAIN; /* another thread waits for input: there is none */
-        return free;
-    }
-    if (slot_lock(&s->rx_lock))
+    if (slot_lock_rx(s, !(flags & MSG_DONTWAIT)))
         return true;
-    errno = EAGAIN;
+    errno = EAGAIN; /* another thread waits for input: there is none */
     return false;
 }
 
@@ -529,13 +569,10 @@ ssize_t recv_stream(int fd, struct slot *s, const struct iovec *iov, int count, 
         k.iov++;
     if (!lock_reader(s, flags))
         return -1;
-    ssize_t n = CONN_PLAIN;
-    if (atomic_load(&s->generation) == generation)
-        n = recv_locked(fd, s, &k, flags);
-    bool orphan = atomic_load(&s->orphan) && atomic_exchange(&s->orphan, false);
-    if (orphan)
-        slot_free(s);
+    ssize_t n = recv_locked(fd, s, &k, flags, generation);
     slot_unlock(&s->rx_lock);
+    if (slot_orphaned(s))
+        slot_reap(s);
     if (n >= 0)
         errno = saved;
     if (bad_memory && n > 0) {
@@ -584,6 +621,7 @@ static bool carry_true(int fd, struct slot *s) {
         return true;
     bool whole = atomic_load(&s->state) != SLOT_OPEN || !s->carry || rest_arrived(fd, s);
     slot_unlock(&s->rx_lock);
+    slot_reap(s);
     return whole;
 }
 
@@ -601,6 +639,7 @@ static bool enough_for(int fd, struct slot *s) {
     if (!ended && !real.ioctl(fd, FIONREAD, &queued))
         options_lowat_exactly(fd, s, (uint32_t)queued + 1);
     slot_unlock(&s->rx_lock);
+    slot_reap(s);
     return ended;
 }
 
@@ -608,10 +647,12 @@ bool recv_true(int fd, struct slot *s) {
     uint8_t byte;
     struct iovec iov = {&byte, 1};
     int saved = errno;
-    if (atomic_load(&s->rx_waits) && !slot_trylock(&s->rx_lock))
-        return true; /* somebody is about to take it */
-    else if (atomic_exchange(&s->rx_waits, false))
+    if (atomic_load(&s->rx_waits)) {
+        if (!slot_lock_rx(s, false))
+            return true; /* somebody is about to take it */
         slot_unlock(&s->rx_lock);
+        slot_reap(s);
+    }
     bool told = atomic_load(&s->state) == SLOT_DEAD && s->error_told;
     bool answer = true;
     if (s->carry && s->saw_input)
@@ -628,7 +669,7 @@ bool recv_true(int fd, struct slot *s) {
 }
 
 bool recv_unread(int fd, struct slot *s) {
-    if (!slot_trylock(&s->rx_lock))
+    if (!slot_lock_rx(s, false))
         return false;
     bool open = atomic_load(&s->state) == SLOT_OPEN;
     if (open && !s->held && !s->rx_eof)

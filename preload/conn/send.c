@@ -9,6 +9,7 @@
 
 #include "core.h"
 #include "driver.h"
+#include "fdtable.h"
 #include "memory.h"
 #include "real.h"
 #include "shake.h"
@@ -40,9 +41,27 @@ static void keep_tail(struct slot *s, const uint8_t *bytes, size_t n) {
     s->tail_at = 0;
     s->tail = (uint32_t)n;
     s->tail_rides = false;
-    struct conn *c = conn_of(s);
+    struct conn *c = conn_pin(s);
     if (c)
         driver_attend(c, DRIVER_PATIENCE_MS);
+    conn_unpin(c);
+}
+
+/* Between sealing and the note of what the kernel took, the stream is in nobody's hands: whoever finds this
+ * mark under the lock knows that its owner ended there (a kill, a cancellation). */
+static void amid(struct slot *s, bool now) {
+    atomic_store_explicit(&s->tx_amid, now, memory_order_relaxed);
+}
+
+/* The kernel's send; another thread may close the descriptor while it waits. */
+static ssize_t kernel_send(int fd, struct slot *s, const uint8_t *bytes, size_t n, int flags) {
+    bool wait = !(flags & MSG_DONTWAIT);
+    if (wait)
+        atomic_store(&s->tx_waits, true);
+    ssize_t sent = real.send(fd, bytes, n, flags);
+    if (wait)
+        atomic_store(&s->tx_waits, false);
+    return sent;
 }
 
 /* False with errno when bytes of the tail are left. A hard error empties it: nothing can be delivered any
@@ -50,18 +69,21 @@ static void keep_tail(struct slot *s, const uint8_t *bytes, size_t n) {
 static bool flush_tail(int fd, struct slot *s, int flags) {
     while (s->tail) {
         const uint8_t *tail = slot_tx_buffer(s);
-        atomic_store(&s->tx_waits, !(flags & MSG_DONTWAIT));
-        ssize_t n = real.send(fd, tail + s->tail_at, s->tail, flags & ~MSG_MORE);
-        atomic_store(&s->tx_waits, false);
-        if (n < 0) {
-            if (errno != EAGAIN && errno != EINTR) {
-                s->reset_told = true;
-                slot_tx_release(s);
-            }
-            return false;
+        amid(s, true);
+        ssize_t n = kernel_send(fd, s, tail + s->tail_at, s->tail, flags & ~MSG_MORE);
+        if (n > 0) {
+            s->tail_at += (uint32_t)n;
+            s->tail -= (uint32_t)n;
         }
-        s->tail_at += (uint32_t)n;
-        s->tail -= (uint32_t)n;
+        amid(s, false);
+        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            s->reset_told = true;
+            slot_tx_release(s);
+        }
+        if (n >= 0 && slot_orphaned(s))
+            errno = EBADF;
+        if (n < 0 || slot_orphaned(s))
+            return false;
     }
     slot_tx_release(s);
     return true;
@@ -114,29 +136,35 @@ static ssize_t seal_batch(struct slot *s, struct source *src, uint8_t *out, size
 static ssize_t send_batch(int fd, struct slot *s, struct source *src, int flags, bool *full) {
     struct scratch *scratch = conn_scratch();
     size_t sealed = 0;
-    ssize_t wire = scratch ? seal_batch(s, src, scratch->tx, &sealed) : -1;
-    if (wire < 0)
+    if (!scratch)
         return -1;
-    atomic_store(&s->tx_waits, !(flags & MSG_DONTWAIT));
-    ssize_t n = real.send(fd, scratch->tx, (size_t)wire, src->left ? flags | MSG_MORE : flags);
-    atomic_store(&s->tx_waits, false);
-    if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        s->reset_told = true;
+    amid(s, true);
+    ssize_t wire = seal_batch(s, src, scratch->tx, &sealed);
+    if (wire < 0) { /* what was sealed before is lost, so nothing may follow it */
+        conn_fail(fd, s, EIO, "the record engine failed");
+        errno = EIO;
         return -1;
     }
+    ssize_t n = kernel_send(fd, s, scratch->tx, (size_t)wire, src->left ? flags | MSG_MORE : flags);
+    bool lost = n < 0 && errno != EAGAIN && errno != EINTR;
     if (n < 0)
         n = 0;
     *full = n < wire;
-    if (*full)
+    if (lost)
+        s->reset_told = true;
+    else if (*full)
         keep_tail(s, scratch->tx + n, (size_t)(wire - n));
+    amid(s, false);
+    if (lost)
+        return -1;
     s->bytes_out += sealed;
     return (ssize_t)sealed;
 }
 
 bool send_flush(int fd, struct slot *s, int flags) {
-    struct conn *c = s->early_left && s->shaker == getpid() ? conn_of(s) : NULL;
     if (s->tail && !s->tail_rides && !flush_tail(fd, s, flags))
         return false;
+    struct conn *c = s->early_left && s->shaker == getpid() ? conn_pin(s) : NULL;
     while (c && c->early_len) {
         struct iovec iov = {c->early + c->early_at, c->early_len};
         struct source src = {&iov, 1, 0, c->early_len};
@@ -146,7 +174,7 @@ bool send_flush(int fd, struct slot *s, int flags) {
             n = (ssize_t)c->early_len; /* the connection is gone; the next call meets the error */
         c->early_at += (size_t)n;
         c->early_len -= (size_t)n;
-        if (full)
+        if (full || slot_orphaned(s))
             break;
     }
     if (c && !c->early_len) {
@@ -154,33 +182,37 @@ bool send_flush(int fd, struct slot *s, int flags) {
         explicit_bzero(c->early, c->early_room);
         c->early_at = 0;
     }
+    conn_unpin(c);
     errno = EAGAIN;
     return !s->early_left && (!s->tail || s->tail_rides);
 }
 
 void send_control(int fd, struct slot *s, uint8_t type, const uint8_t *body, size_t n) {
     struct scratch *scratch = conn_scratch();
-    if (!scratch || !s->tx.key_id)
+    if (!scratch || !s->tx.key_id || slot_orphaned(s))
         return;
     uint8_t message[16];
     memcpy(message, body, n < sizeof message ? n : sizeof message);
     struct iovec iov = {message, n};
+    amid(s, true);
     size_t at = take_rider(s, scratch->tx);
     long len = engine()->seal(&s->tx, type, &iov, 0, n, scratch->tx + at);
     if (len < 0)
         return;
     at += (size_t)len;
     ssize_t sent = s->tail ? 0 : real.send(fd, scratch->tx, at, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0 && errno != EAGAIN)
-        return;
+    bool lost = sent < 0 && errno != EAGAIN && errno != EINTR;
     if (sent < 0)
         sent = 0;
-    if (s->tail && s->tail_at + s->tail + at <= SLOT_TX_REGION) {
+    if (lost)
+        ; /* the next call meets the error */
+    else if (s->tail && s->tail_at + s->tail + at <= SLOT_TX_REGION) {
         memcpy(slot_tx_buffer(s) + s->tail_at + s->tail, scratch->tx, at);
         s->tail += (uint32_t)at;
     } else if ((size_t)sent < at) {
         keep_tail(s, scratch->tx + sent, at - (size_t)sent);
     }
+    amid(s, false);
 }
 
 void send_goodbye(int fd, struct slot *s) {
@@ -222,7 +254,7 @@ static ssize_t send_open(int fd, struct slot *s, struct source *src, int flags) 
         if (n < 0)
             return done ? done : -1;
         done += n;
-    } while (src->left && !full);
+    } while (src->left && !full && !slot_orphaned(s));
     return done;
 }
 
@@ -241,8 +273,8 @@ static bool push_handshake(int fd, struct slot *s, bool wait) {
 }
 
 /* Before the peer is verified: bytes are kept, the ClientHello goes out. */
-static ssize_t send_early(int fd, struct slot *s, struct source *src, int flags) {
-    struct conn *c = conn_of(s);
+static ssize_t send_early(int fd, struct slot *s, struct conn *c, struct source *src, int flags) {
+    uint32_t generation = atomic_load(&s->generation);
     if (s->half_closed)
         return broken_pipe(fd, s, flags);
     bool wait = !(flags & MSG_DONTWAIT);
@@ -268,6 +300,10 @@ static ssize_t send_early(int fd, struct slot *s, struct source *src, int flags)
         errno = EAGAIN;
         if (!wait || !push_handshake(fd, s, wait))
             return done ? done : -1;
+        if (slot_orphaned(s) || atomic_load(&s->generation) != generation) {
+            errno = EBADF; /* closed by another thread while this one waited */
+            return done ? done : -1;
+        }
     }
     if (c && atomic_load(&s->state) == SLOT_SHAKING)
         driver_attend(c, DRIVER_PATIENCE_MS);
@@ -280,7 +316,9 @@ static ssize_t send_locked(int fd, struct slot *s, struct source *src, int flags
         case SLOT_OPEN:
             return send_open(fd, s, src, flags);
         case SLOT_SHAKING: {
-            ssize_t n = send_early(fd, s, src, flags);
+            struct conn *c = conn_pin(s);
+            ssize_t n = send_early(fd, s, c, src, flags);
+            conn_unpin(c);
             if (n != CONN_PLAIN - 1)
                 return n;
             break; /* the state changed before a byte was kept */
@@ -305,12 +343,24 @@ static ssize_t send_nothing(int fd, struct slot *s, int flags) {
     return atomic_load(&s->state) == SLOT_OPEN ? real.send(fd, NULL, 0, flags) : 0;
 }
 
-/* The thread that waited was cancelled: its lock is free. */
-static bool stale_wait(struct slot *s) {
-    if (!slot_trylock(&s->tx_lock))
+static bool lock_writer(struct slot *s, int flags) {
+    bool locked = flags & MSG_DONTWAIT ? slot_lock_soon(&s->tx_lock, &s->tx_waits) : slot_lock(&s->tx_lock);
+    if (!locked)
+        errno = EAGAIN; /* another thread is blocked in a send: the kernel's buffer is full */
+    return locked;
+}
+
+/* Under the lock: may anything be sealed? */
+static bool in_order(int fd, struct slot *s, uint32_t generation) {
+    if (atomic_load(&s->generation) != generation ||
+        (slot_orphaned(s) && atomic_load(&s->state) != SLOT_PLAIN)) {
+        errno = EBADF;
         return false;
-    atomic_store(&s->tx_waits, false);
-    slot_unlock(&s->tx_lock);
+    }
+    if (atomic_load_explicit(&s->tx_amid, memory_order_relaxed) && atomic_load(&s->state) == SLOT_OPEN) {
+        amid(s, false);
+        conn_fail(fd, s, ECONNRESET, "a thread or process ended in the midst of a send");
+    }
     return true;
 }
 
@@ -328,19 +378,15 @@ ssize_t send_stream(int fd, struct slot *s, const struct iovec *iov, int count, 
     }
     if (atomic_load(&s->nonblocking))
         flags |= MSG_DONTWAIT;
-    if (atomic_load(&s->tx_waits) && (flags & MSG_DONTWAIT) && !stale_wait(s)) {
-        errno = EAGAIN; /* another thread is blocked in a send: the kernel's buffer is full */
-        return -1;
-    }
     int saved = errno;
-    if (!slot_lock(&s->tx_lock)) {
-        errno = EAGAIN;
+    if (!lock_writer(s, flags))
         return -1;
-    }
-    ssize_t n = CONN_PLAIN;
-    if (atomic_load(&s->generation) == generation)
-        n = send_locked(fd, s, &src, flags);
+    ssize_t n = in_order(fd, s, generation) ? send_locked(fd, s, &src, flags)
+                : fdtable_entry(fd)         ? -1
+                                            : CONN_PLAIN;
     slot_unlock(&s->tx_lock);
+    if (slot_orphaned(s))
+        slot_reap(s);
     if (n >= 0)
         errno = saved;
     return n;

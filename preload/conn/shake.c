@@ -242,11 +242,32 @@ static size_t feed(int fd, struct slot *s, struct conn *c, const uint8_t *p, siz
     return at;
 }
 
+/* A blocking call is back. False: the program has closed the descriptor meanwhile, or a signal's handler of
+ * this very thread has been at work on the connection. */
+static bool wait_is_over(struct slot *s) {
+    if (atomic_exchange(&s->rx_waits, false) && !slot_orphaned(s))
+        return true;
+    errno = slot_orphaned(s) ? EBADF : EINTR;
+    return false;
+}
+
+static ssize_t wait_recv(int fd, struct slot *s, void *buf, size_t n, int flags) {
+    if (flags & MSG_DONTWAIT)
+        return real.recv(fd, buf, n, flags);
+    atomic_store(&s->rx_waits, true);
+    ssize_t got = real.recv(fd, buf, n, flags);
+    int saved = errno;
+    if (!wait_is_over(s))
+        return -1;
+    errno = saved;
+    return got;
+}
+
 /* The rest of a record whose beginning is in the carry. */
 static enum look look_carry(int fd, struct slot *s, struct conn *c, int flags) {
     uint8_t *buffer = slot_rx_buffer(s);
     long len = s->carry < RECORD_HEADER ? RECORD_HEADER : record_wire_len(buffer, 0);
-    ssize_t n = real.recv(fd, buffer + s->carry, (size_t)len - s->carry, flags);
+    ssize_t n = wait_recv(fd, s, buffer + s->carry, (size_t)len - s->carry, flags);
     if (n < 0)
         return LOOK_STOP;
     if (!n)
@@ -272,7 +293,7 @@ static enum look look_fresh(int fd, struct slot *s, struct conn *c, int flags) {
     struct scratch *scratch = conn_scratch();
     if (!scratch)
         return LOOK_STOP;
-    ssize_t n = real.recv(fd, scratch->rx, sizeof scratch->rx, MSG_PEEK | flags);
+    ssize_t n = wait_recv(fd, s, scratch->rx, sizeof scratch->rx, MSG_PEEK | flags);
     if (n < 0)
         return LOOK_STOP;
     if (!n)
@@ -317,7 +338,7 @@ static enum shake_result await_relative(int fd, struct slot *s, bool wait) {
     slot_unlock(&s->rx_lock);
     slot_wait(s, seen, 100);
     slot_lock(&s->rx_lock);
-    return SHAKE_OPEN;
+    return SHAKE_OPEN; /* the caller looks whether it is still the same connection */
 }
 
 static bool output_waits(struct conn *c) {
@@ -344,8 +365,7 @@ static bool await_peer(int fd, struct slot *s, struct conn *c) {
         return true; /* the receive itself blocks, with the program's own timeout */
     atomic_store(&s->rx_waits, true);
     int n = real.poll(&p, 1, limit);
-    atomic_store(&s->rx_waits, false);
-    if (n < 0)
+    if (!wait_is_over(s) || n < 0)
         return false;
     if (!n) {
         slot_lock(&s->tx_lock);
@@ -425,11 +445,11 @@ static enum shake_result advance(int fd, struct slot *s, struct conn *c, bool wa
             continue;
         await_lowat(fd, s);
         int flags = wait && !output_waits(c) ? 0 : MSG_DONTWAIT;
-        atomic_store(&s->rx_waits, flags == 0);
         enum look look = s->carry ? look_carry(fd, s, c, flags) : look_fresh(fd, s, c, flags);
-        atomic_store(&s->rx_waits, false);
         if (look == LOOK_NOTHING)
             return SHAKE_NOTHING;
+        if (slot_orphaned(s))
+            return SHAKE_AGAIN;
         if (look == LOOK_STOP && errno != EAGAIN && errno != EINTR) { /* the kernel says it once */
             s->error = errno;
             s->error_told = true;
@@ -442,8 +462,15 @@ static enum shake_result advance(int fd, struct slot *s, struct conn *c, bool wa
 }
 
 enum shake_result shake_advance(int fd, struct slot *s, bool wait) {
-    struct conn *c = conn_of(s);
-    if (!c || (s->shaker && s->shaker != getpid()))
-        return await_relative(fd, s, wait);
-    return advance(fd, s, c, wait && !atomic_load(&s->nonblocking));
+    if (!slot_lock_soon(&s->tx_lock, &s->tx_waits)) { /* this thread is in the midst of a write */
+        errno = EAGAIN;
+        return SHAKE_AGAIN;
+    }
+    slot_unlock(&s->tx_lock);
+    struct conn *c = conn_pin(s);
+    enum shake_result r = !c || (s->shaker && s->shaker != getpid())
+                              ? await_relative(fd, s, wait)
+                              : advance(fd, s, c, wait && !atomic_load(&s->nonblocking));
+    conn_unpin(c);
+    return r;
 }

@@ -301,12 +301,27 @@ static bool abandoned(const struct slot *s) {
     return true;
 }
 
+/* Relatives may be at it too: only the locks make sure that it is still as it looked. */
+static void reclaim_one(struct slot *s) {
+    if (!slot_trylock(&s->rx_lock))
+        return;
+    if (slot_trylock(&s->tx_lock)) {
+        if (abandoned(s))
+            slot_free(s);
+        slot_unlock(&s->tx_lock);
+    }
+    slot_unlock(&s->rx_lock);
+}
+
 /* Takes back what processes left behind that ended without saying so. */
 static void reclaim(void) {
     uint32_t used = atomic_load(&arena->slots.fresh);
-    for (uint32_t i = 0; i < used; i++)
+    for (uint32_t i = 0; i < used && i < arena->capacity; i++) {
         if (abandoned(&slots[i]))
-            slot_free(&slots[i]);
+            reclaim_one(&slots[i]);
+        else if (slot_orphaned(&slots[i])) /* a cancelled thread took its lock with it */
+            slot_reap(&slots[i]);
+    }
 }
 
 struct slot *slot_new(void) {
@@ -378,10 +393,35 @@ void slot_free(struct slot *s) {
     slot_tx_release(s);
     explicit_bzero(&s->rx, sizeof s->rx);
     explicit_bzero(&s->tx, sizeof s->tx);
+    atomic_store(&s->orphan, false);
     atomic_fetch_add(&s->generation, 1);
     atomic_store(&s->state, SLOT_FREE);
     atomic_fetch_sub(&arena->in_use, 1);
     list_push(&arena->slots, slot_index(s));
+}
+
+void slot_retire(struct slot *s) {
+    atomic_store(&s->orphan, true);
+    slot_reap(s);
+}
+
+/* Whoever finds a lock taken may leave: its holder comes here after giving it back. */
+void slot_reap(struct slot *s) {
+    while (slot_orphaned(s)) {
+        if (!slot_trylock(&s->rx_lock))
+            return;
+        if (slot_trylock(&s->tx_lock)) {
+            if (atomic_exchange(&s->orphan, false))
+                slot_free(s);
+            slot_unlock(&s->tx_lock);
+            slot_unlock(&s->rx_lock);
+            return;
+        }
+        slot_unlock(&s->rx_lock);
+        if (!slot_trylock(&s->tx_lock))
+            return;
+        slot_unlock(&s->tx_lock);
+    }
 }
 
 /* The data under a lock is whole at every point where its owner can die or be cancelled: inside a system
@@ -400,6 +440,53 @@ bool slot_lock(pthread_mutex_t *lock) {
 
 bool slot_trylock(pthread_mutex_t *lock) {
     return lock_taken(lock, pthread_mutex_trylock(lock));
+}
+
+static struct timespec in_a_moment(bool now) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += now ? 0 : 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
+/* As pthread_mutex_lock, but EBUSY while the holder is blocked in the kernel. */
+static int lock_soon(pthread_mutex_t *lock, _Atomic bool *waits) {
+    for (;;) {
+        bool blocked = atomic_load(waits);
+        struct timespec limit = in_a_moment(blocked);
+        int verdict = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &limit);
+        if (verdict != ETIMEDOUT)
+            return verdict;
+        if (blocked)
+            return EBUSY;
+    }
+}
+
+bool slot_lock_soon(pthread_mutex_t *lock, _Atomic bool *waits) {
+    if (!slot_trylock(lock) && !lock_taken(lock, lock_soon(lock, waits)))
+        return false;
+    if (atomic_load(waits)) /* who waited was cancelled */
+        atomic_store(waits, false);
+    return true;
+}
+
+bool slot_lock_rx(struct slot *s, bool patient) {
+    if (slot_trylock(&s->rx_lock)) {
+        if (atomic_load(&s->rx_waits))
+            atomic_store(&s->rx_waits, false);
+        return true;
+    }
+    int verdict = patient ? pthread_mutex_lock(&s->rx_lock) : lock_soon(&s->rx_lock, &s->rx_waits);
+    if (verdict == EDEADLK)
+        return atomic_exchange(&s->rx_waits, false);
+    if (!lock_taken(&s->rx_lock, verdict))
+        return false;
+    atomic_store(&s->rx_waits, false);
+    return true;
 }
 
 void slot_unlock(pthread_mutex_t *lock) {
