@@ -199,6 +199,10 @@ static enum need tend_open(struct conn *c) {
 static bool too_late(struct conn *c) {
     if (conn_now() < c->deadline_ms)
         return false;
+    if (c->slot->server && c->slot->permissive && !c->sniffed && !c->closing) {
+        c->deadline_ms = UINT64_MAX; /* a plaintext client may be silent for as long as it likes */
+        return false;
+    }
     if (c->closing)
         return true;
     if (!slot_lock_soon(&c->slot->tx_lock, &c->slot->tx_waits))
@@ -250,7 +254,8 @@ static enum need tend(struct conn *c) {
 /* When the permissive wait is over the silence has to be noticed, input or not. */
 static uint64_t next_look(const struct conn *c) {
     uint64_t patience_ends = c->born_ms + c->mesh->permissive_wait_ms;
-    bool undecided = c->slot->permissive && !c->sniffed && atomic_load(&c->slot->state) == SLOT_SHAKING;
+    bool undecided = c->slot->permissive && !c->sniffed && atomic_load(&c->slot->state) == SLOT_SHAKING &&
+                     conn_now() <= patience_ends;
     uint64_t next = undecided && patience_ends < c->deadline_ms ? patience_ends + 1 : c->deadline_ms;
     uint64_t held = hello_wait_ends(c);
     return held < next ? held : next;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "conn.h"
@@ -136,8 +137,9 @@ static void bad_header(int fd, struct slot *s, const uint8_t *header) {
 static void on_alert(int fd, struct slot *s, const uint8_t *body, size_t n) {
     char why[64];
     if (n == 2 && body[1] == 0) {
+        uint8_t byte;
         s->rx_eof = true;
-        if (!slot_orphaned(s))
+        if (!slot_orphaned(s) && real.recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0)
             real.shutdown(fd, SHUT_RD); /* the kernel reports end of file even before the peer's FIN */
         return;
     }
@@ -396,6 +398,11 @@ static ssize_t round_trip(int fd, struct slot *s, struct fill *f, struct sink *k
     return open_whole(fd, s, f, k) ? 1 : k->done ? 1 : conn_dead_read(s);
 }
 
+static bool queue_empty(int fd) {
+    int queued = 0;
+    return !real.ioctl(fd, FIONREAD, &queued) && !queued;
+}
+
 /* Data was delivered before the error came: the next call has to report it. */
 static void postpone_error(struct slot *s) {
     if (atomic_load(&s->state) == SLOT_DEAD)
@@ -412,10 +419,12 @@ static ssize_t read_open(int fd, struct slot *s, struct sink *k, int flags) {
     if (s->held)
         deliver_held(fd, s, k);
     load_carry(s, &f);
+    bool first = true;
     while (k->room && n > 0 && !f.gone && !s->rx_eof && atomic_load(&s->state) == SLOT_OPEN) {
         bool enough = k->done && !(flags & MSG_WAITALL) && k->done >= s->user_lowat;
-        if (enough && f.drained)
-            break; /* the queue was empty just now */
+        if (enough && (f.drained || (first && queue_empty(fd))))
+            break; /* asking once more would use up an error behind the data */
+        first = false;
         n = round_trip(fd, s, &f, k, (enough ? MSG_DONTWAIT : 0) | (flags & MSG_DONTWAIT));
         if (s->held && k->room)
             deliver_held(fd, s, k);
@@ -582,11 +591,50 @@ ssize_t recv_stream(int fd, struct slot *s, const struct iovec *iov, int count, 
     return nothing_wanted && n > 0 ? 0 : n;
 }
 
+/* Plaintext bytes of the whole records in the queue, by their headers. rx_lock is held. */
+static ssize_t count_records(struct slot *s, const uint8_t *p, size_t n) {
+    uint8_t header[RECORD_HEADER];
+    size_t at = s->held ? 1 : 0, overhead = engine()->overhead(&s->rx), carry = s->held ? 0 : s->carry;
+    ssize_t total = s->held;
+    for (; at < n; carry = 0) {
+        size_t known = carry < RECORD_HEADER ? carry : RECORD_HEADER;
+        if (n - at < RECORD_HEADER - known)
+            break;
+        if (known)
+            memcpy(header, slot_rx_buffer(s), known);
+        memcpy(header + known, p + at, RECORD_HEADER - known);
+        long wire = record_wire_len(header, s->rx.version);
+        if (wire < 0 || (size_t)wire - carry > n - at)
+            break;
+        total += (size_t)wire > overhead ? wire - (long)overhead : 0;
+        at += (size_t)wire - carry;
+    }
+    return total;
+}
+
+/* More is queued than a look at the plaintext could take in. Programs with edge-triggered events read what
+ * they were told and then wait for news, so too small an answer would stop them for ever. */
+static ssize_t count_queue(int fd, struct slot *s, size_t queued) {
+    uint8_t *copy = mmap(NULL, queued, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (copy == MAP_FAILED)
+        return (ssize_t)queued;
+    ssize_t n = 0;
+    if (slot_lock(&s->rx_lock)) {
+        ssize_t got = real.recv(fd, copy, queued, MSG_PEEK | MSG_DONTWAIT);
+        n = got > 0 ? count_records(s, copy, (size_t)got) : s->held;
+        slot_unlock(&s->rx_lock);
+    }
+    munmap(copy, queued);
+    return n;
+}
+
 ssize_t recv_available(int fd, struct slot *s) {
     struct iovec iov = {NULL, CONN_SCRATCH_RX};
     int saved = errno, queued = 0;
     if (!s->held && !real.ioctl(fd, FIONREAD, &queued) && !queued)
         return 0; /* a look at the queue would only use up an error */
+    if (atomic_load(&s->state) == SLOT_OPEN && !real.ioctl(fd, FIONREAD, &queued) && queued > CONN_RX_BATCH)
+        return count_queue(fd, s, (size_t)queued);
     ssize_t n = recv_stream(fd, s, &iov, 1, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC);
     if (n == -1) {
         errno = saved;

@@ -348,16 +348,29 @@ static bool output_waits(struct conn *c) {
     return len > 0;
 }
 
+/* PERMISSIVE: how long the peer may still stay silent, in ms; -1: for ever (we have nothing to say either).
+ */
+static int silence_left(const struct slot *s, const struct conn *c) {
+    if (!s->permissive || c->sniffed || c->going_plain || (s->server && !c->early_len && !c->closing))
+        return -1;
+    uint64_t age = conn_now() - c->born_ms;
+    return age < c->mesh->permissive_wait_ms ? (int)(c->mesh->permissive_wait_ms - age) : 0;
+}
+
+/* The wait is over: plaintext. */
+static void end_silence(int fd, struct slot *s, struct conn *c) {
+    slot_lock(&s->tx_lock);
+    if (s->server)
+        fallback_plain(fd, s, c, "the client waits for us to speak first");
+    else if (fallback_possible(s, c))
+        fallback_begin(fd, s, c, "the peer stays silent");
+    slot_unlock(&s->tx_lock);
+}
+
 /* Blocks until the kernel has input (or takes output), as long as a blocking read would. Returns false when a
  * signal or a timeout ended the wait. */
 static bool await_peer(int fd, struct slot *s, struct conn *c) {
-    int limit = -1;
-    if (s->permissive && !c->sniffed) {
-        uint64_t age = conn_now() - c->born_ms;
-        limit = age < c->mesh->permissive_wait_ms ? (int)(c->mesh->permissive_wait_ms - age) : 0;
-        if (s->server && !c->early_len)
-            limit = -1;
-    }
+    int limit = silence_left(s, c);
     struct pollfd p = {.fd = fd, .events = POLLIN};
     if (output_waits(c))
         p.events |= POLLOUT;
@@ -367,14 +380,8 @@ static bool await_peer(int fd, struct slot *s, struct conn *c) {
     int n = real.poll(&p, 1, limit);
     if (!wait_is_over(s) || n < 0)
         return false;
-    if (!n) {
-        slot_lock(&s->tx_lock);
-        if (s->server)
-            fallback_plain(fd, s, c, "the client waits for us to speak first");
-        else if (fallback_possible(s, c))
-            fallback_begin(fd, s, c, "the peer stays silent");
-        slot_unlock(&s->tx_lock);
-    }
+    if (!n)
+        end_silence(fd, s, c);
     return true;
 }
 
@@ -421,6 +428,17 @@ bool shake_reachable(int fd, struct slot *s, bool wait) {
     return false;
 }
 
+/* The kernel tells an error once; so do we. */
+static enum shake_result broken_off(struct slot *s) {
+    char name[SLOT_NAME_MAX];
+    log_warn("%s: the connection broke off during the TLS handshake: %s; rule %s", slot_name(s, name),
+             strerror(errno), s->rule);
+    s->error = errno;
+    s->error_told = true;
+    slot_set_state(s, SLOT_DEAD);
+    return SHAKE_AGAIN;
+}
+
 static enum shake_result advance(int fd, struct slot *s, struct conn *c, bool wait) {
     if (!shake_reachable(fd, s, wait))
         return SHAKE_AGAIN;
@@ -450,11 +468,11 @@ static enum shake_result advance(int fd, struct slot *s, struct conn *c, bool wa
             return SHAKE_NOTHING;
         if (slot_orphaned(s))
             return SHAKE_AGAIN;
-        if (look == LOOK_STOP && errno != EAGAIN && errno != EINTR) { /* the kernel says it once */
-            s->error = errno;
-            s->error_told = true;
-            slot_set_state(s, SLOT_DEAD);
-            return SHAKE_AGAIN;
+        if (look == LOOK_STOP && errno != EAGAIN && errno != EINTR)
+            return broken_off(s);
+        if (look == LOOK_STOP && errno == EAGAIN && !silence_left(s, c)) {
+            end_silence(fd, s, c);
+            continue;
         }
         if (look == LOOK_STOP && !(wait && flags && errno == EAGAIN))
             return SHAKE_AGAIN;

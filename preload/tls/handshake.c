@@ -2,6 +2,7 @@
  * object; touches no descriptor. */
 #include "engine.h"
 #include "gate.h"
+#include "libctx.h"
 #include "secrets.h"
 #include "session.h"
 #include "verdict.h"
