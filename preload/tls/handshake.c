@@ -89,7 +89,8 @@ static bool own_expired(const struct context *c, char *error) {
 }
 
 static struct handshake *make(const struct handshake_config *cfg, char *error) {
-    (void)engine_libctx(); /* the first call into OpenSSL must be the one that asks for no exit handler */
+    if (!engine_libctx()) /* must be the first call into OpenSSL: it asks for no exit handler */
+        return NULL;
     ERR_clear_error();
     struct context *context = context_get(cfg, error);
     if (!context)
