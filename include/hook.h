@@ -20,6 +20,10 @@ void hook_release(int fd);
 /* fd is a new descriptor for whatever old stands for. */
 void hook_duplicated(int old, int fd);
 
+/* A system call that a program makes by its number although libc has a function for it. True: a hook has
+ * served it, with the result in *result. */
+bool numbers_serve(long number, const long *args, long *result);
+
 /* Symbols that no header declares. */
 ssize_t __read(int, void *, size_t);
 ssize_t __read_chk(int, void *, size_t, size_t);

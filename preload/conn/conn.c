@@ -183,7 +183,7 @@ static void attach(struct conn *c, struct slot *s, int fd) {
 
 static struct conn *conn_new(int fd) {
     pthread_once(&once, conn_init);
-    struct slot *s = conns && fdtable_ready() ? slot_new() : NULL;
+    struct slot *s = conns && fdtable_ready() && (unsigned)fd < fdtable_size ? slot_new() : NULL;
     struct conn *c = s ? conn_memory() : NULL;
     if (!c) {
         if (s)
@@ -244,8 +244,8 @@ static void set_rule(struct slot *s, const struct policy_rule *rule) {
 static bool is_tcp(int fd) {
     int protocol = 0;
     socklen_t len = sizeof protocol;
-    if (real.getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len))
-        return false;
+    if (real.getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len)) /* a filter denies the question */
+        return errno != EBADF && errno != ENOTSOCK;
     return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
 }
 
@@ -287,7 +287,12 @@ struct conn *conn_inbound(int fd, const struct sockaddr *peer, socklen_t peer_le
         return NULL;
     struct sockaddr_storage local;
     socklen_t len = sizeof local;
-    if (getsockname(fd, (struct sockaddr *)&local, &len) || !is_tcp(fd))
+    if (getsockname(fd, (struct sockaddr *)&local, &len)) { /* without it no rule can be found: fail closed */
+        errno = ENOBUFS;
+        return NULL;
+    }
+    errno = 0;
+    if (!is_tcp(fd))
         return NULL;
     struct policy_self self;
     struct policy_inbound decision;

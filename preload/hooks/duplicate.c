@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "streams.h"
+#include "twins.h"
 
 void hook_duplicated(int old, int fd) {
     if (!fdtable_mine())
@@ -15,6 +16,10 @@ void hook_duplicated(int old, int fd) {
         hook_fresh(fd);
     if (!s)
         return;
+    if ((unsigned)fd >= fdtable_size) { /* beyond the table nothing could guard it */
+        real.close(fd);
+        return;
+    }
     struct conn *c = conn_of(s);
     if (c)
         atomic_fetch_add(&c->fds, 1);
@@ -27,6 +32,8 @@ EXPORT int dup(int old) {
     int fd = real.dup(old);
     if (fd >= 0 && (fdtable_entry(old) || fdtable_entry(fd)))
         hook_duplicated(old, fd);
+    else if (fd >= 0 && core.active)
+        twins_note(old, fd);
     return fd;
 }
 
@@ -59,6 +66,8 @@ EXPORT int dup2(int old, int fd) {
     int r = real.dup2(old, fd);
     if (r >= 0 && old != fd && fdtable_entry(old))
         hook_duplicated(old, fd);
+    else if (r >= 0 && core.active)
+        twins_note(old, fd);
     streams_std_sync(fd);
     return r;
 }
@@ -76,6 +85,8 @@ EXPORT int dup3(int old, int fd, int flags) {
     int r = real.dup3(old, fd, flags);
     if (r >= 0 && fdtable_entry(old))
         hook_duplicated(old, fd);
+    else if (r >= 0 && core.active)
+        twins_note(old, fd);
     streams_std_sync(fd);
     return r;
 }
@@ -84,6 +95,8 @@ static void noticed(int fd, int command, long arg, int result) {
     if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
         if (fdtable_entry(fd) || fdtable_entry(result))
             hook_duplicated(fd, result);
+        else if (core.active)
+            twins_note(fd, result);
     } else if (command == F_SETFL && fdtable_entry(fd)) {
         struct slot *s = fdtable_slot(fd);
         if (s)

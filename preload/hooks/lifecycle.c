@@ -9,6 +9,7 @@
 #include "farewell.h"
 #include "places.h"
 #include "shake.h"
+#include "twins.h"
 
 EXPORT int socket(int domain, int type, int protocol) {
     int fd = real.socket(domain, type, protocol);
@@ -114,9 +115,11 @@ EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len) {
 static int connect_protected(struct conn *c, int fd, const struct sockaddr *addr, socklen_t len) {
     struct slot *s = c->slot;
     conn_publish(c, fd);
+    twins_join(fd, s);
     int r = real.connect(fd, addr, len);
     int saved = errno;
     if (r && errno != EINPROGRESS && errno != EINTR) {
+        twins_part(fd, s);
         if (fdtable_take(fd))
             farewell_free(s);
         errno = saved;
