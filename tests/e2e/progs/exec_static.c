@@ -1,5 +1,5 @@
-/* exec_static.c - built statically: a program that cannot be preloaded. Says which of the descriptors named it has, and writes
- * a word to standard output. */
+/* exec_static.c - built statically: a program that cannot be preloaded. Says which of the descriptors named
+ * it has, and writes a word to standard output. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* inv_leaks.c - less usual ways of getting at a connection and of writing to it. Sends the marker by each, both
- * ends in this process, and prints one line per way that delivered it. */
+/* inv_leaks.c - less usual ways of getting at a connection and of writing to it. Sends the marker by each,
+ * both ends in this process, and prints one line per way that delivered it. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -126,7 +126,8 @@ static void deliver(const char *name, int fd, ssize_t (*way)(int), bool by_accep
         printf("%s: %s\n", name, strerror(errno));
         return;
     }
-    int far = by_accept_number ? (int)syscall(SYS_accept, listener, NULL, NULL) : accept(listener, NULL, NULL);
+    int far =
+        by_accept_number ? (int)syscall(SYS_accept, listener, NULL, NULL) : accept(listener, NULL, NULL);
     ssize_t n = recv(far, got, length, MSG_WAITALL);
     printf("%s: %s\n", name, n == (ssize_t)length && !memcmp(got, mark, length) ? "delivered" : "lost");
     fflush(stdout);

@@ -1,5 +1,6 @@
-/* inv_threads.c - what other threads, jumps and cancellations may do to a call that is blocked on a connection,
- * with both ends in this process. Prints one line per case; a case that hangs ends the program. */
+/* inv_threads.c - what other threads, jumps and cancellations may do to a call that is blocked on a
+ * connection, with both ends in this process. Prints one line per case; a case that hangs ends the program.
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -162,7 +163,8 @@ static void close_under_reader(bool established) {
     close(far);
     pthread_join(t, NULL);
     char kept[8] = "";
-    printf("%s\n", read(pipes[0], kept, 4) == 4 && !strcmp(kept, "pipe") ? "the new number is left alone" : "?");
+    printf("%s\n",
+           read(pipes[0], kept, 4) == 4 && !strcmp(kept, "pipe") ? "the new number is left alone" : "?");
     close(pipes[0]);
     close(pipes[1]);
 }
