@@ -27,6 +27,15 @@ static uint16_t first_port(const struct policy *p, const struct policy_workload_
     return 0;
 }
 
+static void put_address(char *out, size_t size, const struct sockaddr_storage *own, uint16_t port) {
+    bool v6 = own->ss_family == AF_INET6;
+    const void *bytes = v6 ? (const void *)&((const struct sockaddr_in6 *)own)->sin6_addr
+                           : (const void *)&((const struct sockaddr_in *)own)->sin_addr;
+    char text[INET6_ADDRSTRLEN];
+    inet_ntop(own->ss_family, bytes, text, sizeof text);
+    snprintf(out, size, !port ? "%s" : v6 ? "[%s]:%u" : "%s:%u", text, port);
+}
+
 static void describe(const struct policy *p, struct up_workload *w) {
     struct policy_self self;
     struct policy_inbound in;
@@ -38,13 +47,12 @@ static void describe(const struct policy *p, struct up_workload *w) {
     w->out = -1;
     if (!policy_self(p, w->name, &self))
         return;
-    if (policy_own_address(p, &self, AF_INET, &own)) {
-        struct sockaddr_in *v4 = (struct sockaddr_in *)&own;
-        char text[INET_ADDRSTRLEN];
-        v4->sin_port = htons(port);
-        inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text);
-        snprintf(w->address, sizeof w->address, port ? "%s:%u" : "%s", text, port);
-    }
+    if (policy_own_address(p, &self, AF_INET, &own) || policy_own_address(p, &self, AF_INET6, &own))
+        put_address(w->address, sizeof w->address, &own, port);
+    if (own.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)&own)->sin6_port = htons(port);
+    else
+        ((struct sockaddr_in *)&own)->sin_port = htons(port);
     policy_inbound(p, &self, (struct sockaddr *)&own, &in);
     w->mode = w->info.in_mesh ? explain_print_mtls(in.mode) : "outside";
 }

@@ -135,7 +135,7 @@ static void bad_header(int fd, struct slot *s, const uint8_t *header) {
 }
 
 static void on_alert(int fd, struct slot *s, const uint8_t *body, size_t n) {
-    char why[64];
+    char words[HANDSHAKE_ERROR_MAX];
     if (n == 2 && body[1] == 0) {
         uint8_t byte;
         s->rx_eof = true;
@@ -145,7 +145,8 @@ static void on_alert(int fd, struct slot *s, const uint8_t *body, size_t n) {
     }
     if (n == 2 && body[1] == 90 /* user_canceled: close_notify follows */)
         return;
-    snprintf(why, sizeof why, "the peer sent TLS alert %d", n == 2 ? body[1] : -1);
+    const char *why = n == 2 ? core_loaded->handshake->alert_words(body[1], words, sizeof words)
+                             : "the peer sent a malformed alert";
     fail(fd, s, ECONNRESET, -1, why);
 }
 
