@@ -13,10 +13,13 @@
 static OSSL_LIB_CTX *context;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* Whoever initialises first decides for good about the configuration file and about atexit, so this runs when
+ * the object is loaded, before any other call into OpenSSL can. */
+__attribute__((constructor)) static void initialise(void) {
+    (void)!OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+}
+
 static void create(void) {
-    /* Whoever initialises first decides for good about the configuration file and about atexit. */
-    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
-        return;
     OSSL_LIB_CTX *made = OSSL_LIB_CTX_new();
     if (!made)
         return;

@@ -2,7 +2,6 @@
  * object; touches no descriptor. */
 #include "engine.h"
 #include "gate.h"
-#include "libctx.h"
 #include "secrets.h"
 #include "session.h"
 #include "verdict.h"
@@ -89,8 +88,6 @@ static bool own_expired(const struct context *c, char *error) {
 }
 
 static struct handshake *make(const struct handshake_config *cfg, char *error) {
-    if (!engine_libctx()) /* must be the first call into OpenSSL: it asks for no exit handler */
-        return NULL;
     ERR_clear_error();
     struct context *context = context_get(cfg, error);
     if (!context)
