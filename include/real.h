@@ -36,7 +36,8 @@ struct real_calls {
 };
 
 /* Complete after real_init; before that, the calls that an allocator or a loader may make early are raw
- * system calls and the others are NULL. Written once, hence no lock. */
+ * system calls, and each of the others calls real_init first. Then NULL only for what no library defines.
+ * Written once, hence no lock. */
 extern struct real_calls real;
 
 /* Resolves the whole table; allocates nothing. Safe to call again. */

@@ -1,7 +1,8 @@
 /* real.c - finds libc's definitions of what we interpose. The only room that calls dlsym.
  *
  * Allocators open and read files before any constructor has run, and dlsym may itself allocate; so
- * until real_init the table holds raw system calls for what can come that early. */
+ * until real_init the table holds raw system calls for what can come that early, and stubs that call
+ * real_init for all others. */
 #include "real.h"
 
 #include <dlfcn.h>
@@ -90,7 +91,20 @@ static int early_poll(struct pollfd *fds, nfds_t n, int timeout) {
     return (int)early(SYS_poll, (long)fds, (long)n, timeout, 0, 0, 0);
 }
 
+#define HOOK(name, result, parameters) result real_stub_##name parameters;
+#define TWIN(name)
+#include "hooks.def"
+#undef HOOK
+#undef TWIN
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init" /* all begin as stubs but the earliest */
 struct real_calls real = {
+#define HOOK(name, result, parameters) .name = real_stub_##name,
+#define TWIN(name)
+#include "hooks.def"
+#undef HOOK
+#undef TWIN
     .read = early_read,
     .write = early_write,
     .close = early_close,
@@ -100,6 +114,7 @@ struct real_calls real = {
     .pipe2 = early_pipe2,
     .poll = early_poll,
 };
+#pragma GCC diagnostic pop
 
 static const struct {
     const char *name;
@@ -118,8 +133,7 @@ void real_init(void) {
         return;
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
         void *found = dlsym(RTLD_NEXT, symbols[i].name);
-        if (found)
-            memcpy((char *)&real + symbols[i].offset, &found, sizeof found);
+        memcpy((char *)&real + symbols[i].offset, &found, sizeof found);
     }
     done = true;
 }
