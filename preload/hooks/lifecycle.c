@@ -170,7 +170,11 @@ static int connect_any(int fd, const struct sockaddr *addr, socklen_t len) {
 
 EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len) {
     core_init();
-    return core.active ? connect_any(fd, addr, len) : real.connect(fd, addr, len);
+    int saved = errno;
+    int r = core.active ? connect_any(fd, addr, len) : real.connect(fd, addr, len);
+    if (!r)
+        errno = saved;
+    return r;
 }
 
 EXPORT int __connect(int fd, const struct sockaddr *addr, socklen_t len) {
