@@ -120,7 +120,7 @@ static int descriptors(void) {
 
 static int connect_many(int connections, int rounds) {
     pthread_t *threads = calloc((size_t)connections, sizeof *threads);
-    int before = descriptors();
+    int before = 0;
     for (int round = 0; round < rounds; round++) {
         pthread_barrier_init(&opened, NULL, (unsigned)connections);
         for (int i = 0; i < connections; i++)
@@ -128,6 +128,8 @@ static int connect_many(int connections, int rounds) {
         for (int i = 0; i < connections; i++)
             pthread_join(threads[i], NULL);
         pthread_barrier_destroy(&opened);
+        if (round == 0)
+            before = descriptors(); /* what a library opens once is no leak */
     }
     free(threads);
     printf("%d good, %d bad, %d descriptors more\n", good, bad, descriptors() - before);
