@@ -66,9 +66,12 @@ check: all $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT)) ## run every test 
 $(BUILD)/bench/load: $(call obj,$(wildcard tests/bench/load*.c))
 	@mkdir -p $(@D)
 	$(CC) -pthread -o $@ $^ -lssl -lcrypto
+$(BUILD)/bench/policy: $(BUILD)/obj/tests/bench/bench_policy.o $(BUILD)/parts.a
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZE) -pthread -o $@ $^ $(CLI_LIBS)
 bench: ## install what it needs, build, and measure (PART=NAME: one part of it)
 	tests/deps.sh bench
-	+$(MAKE) all $(BUILD)/bench/load
+	+$(MAKE) all $(BUILD)/bench/load $(BUILD)/bench/policy
 	BUILD=$(abspath $(BUILD)) tests/bench/run $(PART)
 
 asan tsan: ## build into BUILD/asan or BUILD/tsan with that sanitizer (README: run a program under it)

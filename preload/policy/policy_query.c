@@ -207,13 +207,10 @@ static struct policy_match by_prefix(const struct policy *p, const struct policy
 
 /* The highest set bit below limit, -1: none. */
 static int next_length(const uint64_t *bits, int limit) {
-    for (int i = limit - 1; i >= 0; i--) {
-        if (!(bits[i / 64] & (UINT64_MAX >> (63 - i % 64)))) {
-            i = i / 64 * 64;
-            continue;
-        }
-        if (bits[i / 64] >> (i % 64) & 1)
-            return i;
+    for (int i = limit - 1; i >= 0; i = i / 64 * 64 - 1) {
+        uint64_t below = bits[i / 64] & (UINT64_MAX >> (63 - i % 64));
+        if (below)
+            return i / 64 * 64 + 63 - __builtin_clzll(below);
     }
     return -1;
 }

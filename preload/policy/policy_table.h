@@ -211,7 +211,7 @@ struct policy_interned {
     char host[];
 };
 typedef struct policy_interned *_Atomic policy_intern_bucket;
-enum { INTERN_BUCKETS = 64 };
+enum { INTERN_BUCKETS = 512 };
 
 struct policy {
     struct policy_pool pool;

@@ -22,6 +22,12 @@ TARGETS = (
     ("connect", "resumed", "connections/s", "own", ">=", 1.5),
     ("idle", "5,000 idle connections", "bytes/side", None, "<=", 3072),
     ("pipe", "1 B through a pipe", "ns/call", "+plain", "<=", 5),
+    ("policy", "table of 10,000 rules", "load ms", None, "<=", 50),
+    ("policy", "table of 10,000 rules", "match ns, by address", None, "<=", 1000),
+    ("policy", "table of 10,000 rules", "match ns, by name", None, "<=", 1000),
+    ("policy", "table of 10,000 rules", "match ns, foreign name", None, "<=", 1000),
+    ("policy", "table of 10,000 rules", "match ns, no rule", None, "<=", 1000),
+    ("policy", "table of 10,000 rules", "match ns, accepted", None, "<=", 1000),
     ("start", "start of true", "us", "+plain", "<=", 100),
 )
 
