@@ -34,10 +34,10 @@ static _Atomic int64_t looked_at; /* when, in milliseconds */
 static void report(void *arg, enum policy_severity severity, const char *file, int line,
                    const char *message) {
     (void)arg;
-    if (severity == POLICY_ERROR)
-        log_error("%s:%d: %s", file, line, message);
-    else
-        log_warn("%s:%d: %s", file, line, message);
+    char place[16] = "";
+    if (line)
+        snprintf(place, sizeof place, ":%d", line);
+    log_write(severity == POLICY_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "%s%s: %s", file, place, message);
 }
 
 /* `mtlswrap run` waits for this byte to know that the object was really loaded. */
@@ -83,10 +83,10 @@ static void load_table(void) {
         log_error("MTLSWRAP_WORKLOAD=%s: expected NAMESPACE/NAME", core.workload);
         p = NULL;
     }
-    if (!p || !table_path) {
-        log_error("%s: the policy table cannot be used; refusing to start", core.config);
+    if (!table_path)
+        log_error("%s: its absolute path cannot be found", core.config);
+    if (!p || !table_path) /* every reason has been said */
         _exit(EX_CONFIG);
-    }
     atomic_store(&core.policy, p);
     core.active = true;
 }
