@@ -138,7 +138,9 @@ def main():
     try:
         if not before_handshake(peer) and peer.until_done(peer.tls.do_handshake):
             after_handshake(peer)
-    except ConnectionError as problem:
+    except OSError as problem:  # also a shutdown of what is gone says ENOTCONN
+        if isinstance(problem, TimeoutError):
+            raise
         print("ended by", type(problem).__name__, flush=True)
     sock.close()
     print("the peer ended the connection", flush=True)
