@@ -80,7 +80,7 @@ lint: all ## check format, code, exports, layers and scripts; installs the linte
 	tests/deps.sh lint
 	BUILD=$(abspath $(BUILD)) CC='$(CC)' tests/lint/run
 format: ## put every C file into the house's format
-	git ls-files -z '*.c' '*.h' '*.cpp' | xargs -0 clang-format -i
+	find include preload tests -name '*.[ch]' -o -name '*.cpp' | xargs clang-format -i
 $(BUILD)/fuzzer/%: tests/fuzz/%.c $(BUILD)/parts.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(ENGINE_LIBS) $(CLI_LIBS)

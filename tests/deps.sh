@@ -13,6 +13,7 @@ packages_of() {
         ;;
     test)
         packages_of demo
+        packages_of lint
         echo libcriterion-dev libnginx-mod-stream wrk postgresql postgresql-client nodejs \
             openjdk-17-jdk-headless iperf3 gnutls-bin stunnel4 strace apache2-bin \
             mariadb-server-core mariadb-client-core openssh-server openssh-client vsftpd lftp \

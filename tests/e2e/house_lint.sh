@@ -10,8 +10,7 @@ has "$T/log/lint" '^lint: 0 findings$'
 
 copy=$T/copy
 mkdir "$copy"
-(cd "$TOP" && git ls-files -z --cached --others --exclude-standard | xargs -0 tar -cf - --ignore-failed-read 2>/dev/null) | tar -C "$copy" -xf -
-git -C "$copy" init -q
+tar -C "$TOP" --exclude=.git --exclude=./build -cf - . | tar -C "$copy" -xf -
 
 # CHECK PATTERN FILE LINE: a line more at the end of the file makes that check find something.
 finds() {
