@@ -36,6 +36,19 @@ equal 'what a plain server makes of it' ConnectionResetError "$(server plain - 8
 has "$T/log/mtls.connecting.app.client" ' warn: .*8080: the peer'
 for name in secure inside greeter plain; do stop "$name"; done
 
+# A host that no rule names is never touched, whatever the rules say of others.
+WAY=external
+mesh STRICT ISTIO_MUTUAL
+far=127.$((1 + $$ % 63)).$(($$ / 64 % 256)).7
+make_leaf "$T/own" "$T/own/far" "IP:$far,DNS:shop.example"
+start far - python3 "$PROGS/mesh_server.py" far "$far" 8443 --tls "$T/own/far"
+wait_listen far 8443 "$far"
+has <(run app/client python3 "$PROGS/mesh_client.py" tls "$far" 8443 "$MARK" "$T/own/root-cert.pem") "^far heard $MARK"
+run app/client curl -sS --http0.9 --cacert "$T/own/root-cert.pem" --resolve "shop.example:8443:$far" https://shop.example:8443/ >"$T/log/curl"
+has "$T/log/curl" '^far heard GET / HTTP/1.1'
+[ ! -s "$T/log/mtls.external.app.client" ] || fail 'the connection was touched'
+stop far
+
 # Without skip the same client is wrapped once more, so a server that knows nothing of the mesh refuses it.
 WAY=wrap
 mesh STRICT ISTIO_MUTUAL

@@ -132,3 +132,24 @@ for change in keep close; do
     exec {one}>&- {two}>&-
     for name in talker.client talker.other server; do stop "$name"; done
 done
+
+# A process that makes no further connection notices while a handshake is going on in the background.
+WAY=background
+table STRICT
+put
+cp "$T/mesh.ini" "$T/client.ini"
+sed -i 's/^\[MeshPolicy/onPolicyChange = close\n&/' "$T/client.ini"
+start server app/server python3 "$PROGS/mesh_server.py" server "$IP" 8000 --keep
+start silent - python3 -c 'import socket, sys, time
+listener = socket.create_server((sys.argv[1], 8001))
+time.sleep(600)' "$IP"
+wait_listen server 8000
+wait_listen silent 8001
+mapfile -t words < <(settled app/client)
+start waiter - env "${words[@]}" python3 "$PROGS/mesh_client.py" wait "$IP" 8000 again
+wait_until 20 grep -q '^server heard again' "$T/log/waiter"
+sed 's|^tls.mode.*|&\ntls.subjectAltNames = spiffe://cluster.local/ns/app/sa/other|' "$T/client.ini" >"$T/client.new"
+mv "$T/client.new" "$T/client.ini"
+join waiter 9 # before the handshake with the silent server times out
+has "$T/log/waiter" '^ConnectionResetError$'
+has "$T/log/mtls.background.app.client" "warn: .* -> $IP:8000: the changed table ends it: peer \"spiffe://cluster.local/ns/app/sa/server\", the server's name is another one now \(client.ini:[0-9]+ \[DestinationRule app/all\]\)"

@@ -7,6 +7,7 @@
     tls       speaks TLS of its own, verified against CA-FILE; pieces: the same, its bytes sent one by one
     stub      sends the two bytes that TLS begins with, then the end of file
     stay      as ask, again with every line of standard input
+    wait      as ask; connects to PORT + 1 as well, without a further call for it; waits for what becomes of the first
 """
 import select
 import socket
@@ -73,6 +74,10 @@ def talk(sock):
         if how == "hear":
             sys.stdout.write(lines.readline().decode())
         got = ask(sock, lines)
+        if how == "wait":
+            print(got.decode().strip(), flush=True)
+            with socket.create_connection((host, int(port) + 1), 60):
+                return sock.recv(65536)
         if how == "stay":
             for _ in sys.stdin:
                 print(got.decode().strip(), flush=True)
