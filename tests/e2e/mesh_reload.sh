@@ -87,12 +87,14 @@ served -
 stop server
 
 # Running connections. keep is the default.
-running() { # WORKLOAD
+running() { # WORKLOAD [NAME HOW]
+    local as=app/$1 how=${3:-stay}
+    shift $(($# > 1))
     rm -f "$T/line.$1"
     mkfifo "$T/line.$1"
-    mapfile -t WORDS < <(settled "app/$1")
+    mapfile -t WORDS < <(settled "$as")
     start "talker.$1" - sh -c 'exec env "$@" <'"$T/line.$1" sh "${WORDS[@]}" \
-        python3 "$PROGS/mesh_client.py" stay "$IP" 8000 again
+        python3 "$PROGS/mesh_client.py" "$how" "$IP" 8000 again
     exec {LINE}>"$T/line.$1"
     echo >&$LINE
     wait_until 20 grep -q '^server heard again' "$T/log/talker.$1"
@@ -115,12 +117,17 @@ for change in keep close; do
     one=$LINE
     running other
     two=$LINE
+    running client returns again
+    three=$LINE
+    has <(talks returns "$three") '^server heard again'
+    has "$T/log/mtls.$WAY.app.server" 'TLS 1.3 resumed, peer "spiffe://cluster.local/ns/app/sa/client"'
     has <(talks client "$one") '^server heard again'
     table STRICT "onPolicyChange = $change"
     sed -i "s|^mtls.mode.*|&\n$only_other|" "$T/mesh.ini.new"
     put
     wait_until 3 refused app/client
     served app/other
+    equal 'a resumed session' ConnectionResetError "$(talks returns "$three")"
     has <(talks other "$two") '^server heard again'
     if [ $change = keep ]; then
         has <(talks client "$one") '^server heard again'
@@ -129,8 +136,8 @@ for change in keep close; do
         has <(talks client "$one") '^ConnectionResetError$'
         equal 'connections ended' 1 "$(words 'the changed table ends it')"
     fi
-    exec {one}>&- {two}>&-
-    for name in talker.client talker.other server; do stop "$name"; done
+    exec {one}>&- {two}>&- {three}>&-
+    for name in talker.client talker.other talker.returns server; do stop "$name"; done
 done
 
 # A process that makes no further connection notices while a handshake is going on in the background.

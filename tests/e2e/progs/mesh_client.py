@@ -7,6 +7,7 @@
     tls       speaks TLS of its own, verified against CA-FILE; pieces: the same, its bytes sent one by one
     stub      sends the two bytes that TLS begins with, then the end of file
     stay      as ask, again with every line of standard input
+    again     as ask, on a new connection for every line of standard input
     wait      as ask; connects to PORT + 1 as well, without a further call for it; waits for what becomes of the first
 """
 import select
@@ -85,10 +86,17 @@ def talk(sock):
         return got
 
 
-try:
-    with socket.create_connection((host, int(port)), 60) as connection:
-        connection.settimeout(None)
-        answer = talk(connection)
-    print(answer.decode("latin-1").strip() if answer else "end of file")
-except OSError as error:
-    print(type(error).__name__)
+def once():
+    try:
+        with socket.create_connection((host, int(port)), 60) as connection:
+            connection.settimeout(None)
+            answer = talk(connection)
+        print(answer.decode("latin-1").strip() if answer else "end of file", flush=True)
+    except OSError as error:
+        print(type(error).__name__, flush=True)
+
+
+once()
+if how == "again":
+    for _ in sys.stdin:
+        once()
