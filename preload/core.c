@@ -31,13 +31,34 @@ static char *table_path;          /* absolute: daemons change their directory */
 static struct stat table_stat;    /* of who is reloading */
 static _Atomic int64_t looked_at; /* when, in milliseconds */
 
+/* Warnings wait until it is known that the table has no error: beside one they are only its echoes. */
+struct warnings {
+    char *line[32];
+    size_t count;
+};
+
 static void report(void *arg, enum policy_severity severity, const char *file, int line,
                    const char *message) {
-    (void)arg;
-    char place[16] = "";
+    struct warnings *later = arg;
+    char place[16] = "", *text = NULL;
     if (line)
         snprintf(place, sizeof place, ":%d", line);
-    log_write(severity == POLICY_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "%s%s: %s", file, place, message);
+    if (severity == POLICY_ERROR)
+        log_error("%s%s: %s", file, place, message);
+    else if (later->count < sizeof later->line / sizeof *later->line &&
+             asprintf(&text, "%s%s: %s", file, place, message) >= 0)
+        later->line[later->count++] = text;
+}
+
+static struct policy *load(const char *path) {
+    struct warnings later = {.count = 0};
+    struct policy *p = policy_load(path, report, &later);
+    for (size_t i = 0; i < later.count; i++) {
+        if (p)
+            log_warn("%s", later.line[i]);
+        free(later.line[i]);
+    }
+    return p;
 }
 
 /* `mtlswrap run` waits for this byte to know that the object was really loaded. */
@@ -77,7 +98,7 @@ static void load_table(void) {
         core.workload = strdup(core.workload);
     if (table_path)
         stat(table_path, &table_stat); /* before: what is written from here on is a change */
-    struct policy *p = policy_load(core.config, report, NULL);
+    struct policy *p = load(core.config);
     struct policy_self self;
     if (p && !policy_self(p, core.workload, &self)) {
         log_error("MTLSWRAP_WORKLOAD=%s: expected NAMESPACE/NAME", core.workload);
@@ -138,7 +159,7 @@ static struct policy *load_changed(const struct stat *now, struct policy_self *s
         log_warn("%s: the changed policy table is empty", table_path);
         return NULL;
     }
-    struct policy *p = policy_load(table_path, report, NULL);
+    struct policy *p = load(table_path);
     if (p && !policy_self(p, core.workload, self)) {
         policy_free(p);
         p = NULL;
