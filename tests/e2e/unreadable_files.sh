@@ -15,8 +15,8 @@ refused() { # WHAT EXPECTED-LINE
     equal "$1: exit status" 78 $status
     equal "$1: output" '' "$(cat "$T/out")"
     cat "$T/err" "$T/log/mtls.$1.app.client" 2>/dev/null >"$T/said" || true
-    equal "$1: lines" 1 "$(wc -l <"$T/said")"
-    has "$T/said" "$2"
+    equal "$1: errors" 1 "$(grep -c 'error: ' "$T/said")"
+    has "$T/said" "error: .*$2"
 }
 
 mesh STRICT ISTIO_MUTUAL
