@@ -24,4 +24,8 @@ void fallback_continue(int fd, struct slot *s, struct conn *c, bool wait);
 /* Remembers that this peer speaks TLS. */
 void fallback_spoke_tls(const struct slot *s);
 
+/* Around fork, in the parent and in the child. */
+void fallback_fork_prepare(void);
+void fallback_fork_done(void);
+
 #endif

@@ -54,4 +54,8 @@ bool fdtable_mine(void);
 /* After a fork: this process owns its copy now. */
 void fdtable_forked(void);
 
+/* Around fork, in the parent and in the child. */
+void fdtable_fork_prepare(void);
+void fdtable_fork_done(void);
+
 #endif

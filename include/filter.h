@@ -18,4 +18,8 @@ int filter_epoll(int epfd, struct epoll_event *events, int n);
 /* Is there any registration at all? */
 bool filter_epoll_needed(void);
 
+/* Around fork, in the parent and in the child. */
+void filter_fork_prepare(void);
+void filter_fork_done(void);
+
 #endif

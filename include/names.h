@@ -10,4 +10,8 @@ const char *names_last(const struct sockaddr *addr);
 /* Remembers an answer of the resolver. */
 void names_remember(const char *name, const struct sockaddr *addr);
 
+/* Around fork, in the parent and in the child. */
+void names_fork_prepare(void);
+void names_fork_done(void);
+
 #endif

@@ -141,6 +141,8 @@ uint32_t slot_in_use(void);
 /* One more or one less descriptor. slot_unref returns what is left; at 0 the caller does the farewell and
  * calls slot_free. */
 void slot_ref(struct slot *s);
+/* The same for one that may just be given up: false when it has been. */
+bool slot_ref_used(struct slot *s);
 uint32_t slot_unref(struct slot *s);
 /* True when no living process but this one can hold the slot, whatever refs says (kill -9 leaves refs
  * behind). */
@@ -185,5 +187,9 @@ void slot_wait(struct slot *s, uint32_t seen, int ms);
 /* "127.0.0.1:41234 -> 127.0.0.1:80", the connecting side first. */
 enum { SLOT_NAME_MAX = 128 };
 const char *slot_name(const struct slot *s, char *out);
+
+/* Around fork, in the parent and in the child. */
+void slot_fork_prepare(void);
+void slot_fork_done(void);
 
 #endif

@@ -178,3 +178,11 @@ void fallback_continue(int fd, struct slot *s, struct conn *c, bool wait) {
     c->reconnecting = false;
     fallback_plain(fd, s, c, NULL);
 }
+
+void fallback_fork_prepare(void) {
+    pthread_mutex_lock(&spoke_lock);
+}
+
+void fallback_fork_done(void) {
+    pthread_mutex_unlock(&spoke_lock);
+}

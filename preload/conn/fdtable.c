@@ -147,3 +147,11 @@ int fdtable_next_own(int from) {
             return fd;
     return -1;
 }
+
+void fdtable_fork_prepare(void) {
+    pthread_mutex_lock(&map_lock);
+}
+
+void fdtable_fork_done(void) {
+    pthread_mutex_unlock(&map_lock);
+}

@@ -103,9 +103,16 @@ static void rehash(struct registration **old, size_t n) {
         }
 }
 
-/* Doubles the tables, leaving behind what is of no use any more. */
+/* Makes room in the tables. */
 static bool grow(void) {
-    size_t old_count = bucket_count, n = old_count ? old_count * 2 : 64;
+    /* What other threads or unseen closes left behind goes first; only what is in use makes them grow. */
+    size_t old_count = bucket_count, n = old_count ? old_count : 64;
+    size_t live = 0;
+    for (size_t i = 0; i < old_count; i++)
+        for (struct registration *r = by_data[i]; r; r = r->same_data)
+            live += !outdated(r);
+    if (live > n / 2)
+        n *= 2;
     struct registration **data = calloc(n, sizeof *data), **fd = calloc(n, sizeof *fd), **old = by_data;
     if (!data || !fd) {
         free(data);
@@ -197,4 +204,12 @@ int filter_epoll(int epfd, struct epoll_event *events, int n) {
         events[kept++] = events[i];
     }
     return kept;
+}
+
+void filter_fork_prepare(void) {
+    pthread_mutex_lock(&lock);
+}
+
+void filter_fork_done(void) {
+    pthread_mutex_unlock(&lock);
 }

@@ -1,6 +1,8 @@
 /* names.c - a bounded memory of what names the program resolved to which addresses. */
 #include "names.h"
 
+#include "forks.h"
+
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -48,6 +50,7 @@ void names_remember(const char *name, const struct sockaddr *addr) {
     size_t n = strlen(name);
     if (!p || !n || n >= NAME_LEN)
         return;
+    forks_ready();
     pthread_mutex_lock(&lock);
     struct entry *e = bucket(p, length);
     memcpy(e->address, p, length);
@@ -68,4 +71,12 @@ const char *names_last(const struct sockaddr *addr) {
         memcpy(found, e->name, NAME_LEN);
     pthread_mutex_unlock(&lock);
     return hit ? found : NULL;
+}
+
+void names_fork_prepare(void) {
+    pthread_mutex_lock(&lock);
+}
+
+void names_fork_done(void) {
+    pthread_mutex_unlock(&lock);
 }

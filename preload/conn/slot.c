@@ -361,6 +361,13 @@ void slot_ref(struct slot *s) {
     atomic_fetch_add(&s->refs, 1);
 }
 
+bool slot_ref_used(struct slot *s) {
+    uint32_t refs = atomic_load(&s->refs);
+    while (refs && !atomic_compare_exchange_weak(&s->refs, &refs, refs + 1))
+        ;
+    return refs != 0;
+}
+
 uint32_t slot_unref(struct slot *s) {
     return atomic_fetch_sub(&s->refs, 1) - 1;
 }
@@ -555,4 +562,12 @@ const char *slot_name(const struct slot *s, char *out) {
     address_text(&s->peer, peer, sizeof peer);
     snprintf(out, SLOT_NAME_MAX, "%s -> %s", s->server ? peer : local, s->server ? local : peer);
     return out;
+}
+
+void slot_fork_prepare(void) {
+    pthread_mutex_lock(&arena_lock);
+}
+
+void slot_fork_done(void) {
+    pthread_mutex_unlock(&arena_lock);
 }
