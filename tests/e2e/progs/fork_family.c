@@ -1,13 +1,14 @@
-/* fork_family.c - one connection, several processes.
+/* fork_family.c - one connection, several processes: fork_family WHAT ADDRESS PORT [N]
  *
- *   fork_family serve ADDRESS PORT COUNT  takes COUNT connections, echoes lines of 64 bytes to the end of
- * each and says how many came of each writer and how it ended fork_family turns ADDRESS PORT        parent,
- * child and grandchild write and read in turns fork_family crowd ADDRESS PORT N      N forked writers, each
- * from its own threads, at the same time fork_family chain ADDRESS PORT N      a chain of N forks; each
- * generation uses the connection and leaves the next to go on fork_family daemon ADDRESS PORT       daemon()
- * while connected: the daemon has the last word fork_family killed ADDRESS PORT       a child is killed in
- * the middle of its writing; the parent goes on fork_family orphan ADDRESS PORT       the parent is killed;
- * the child goes on fork_family threads ADDRESS PORT N    forks while other threads use the connection
+ *   serve    takes N connections, echoes lines of 64 bytes to the end of each and says how many came of
+ *            each writer and how it ended
+ *   turns    parent, child and grandchild write and read in turns
+ *   crowd    N forked writers, each from its own threads, at the same time
+ *   chain    a chain of N forks; each generation uses the connection and leaves the next to go on
+ *   daemon   daemon() while connected: the daemon has the last word
+ *   killed   a child is killed in the middle of its writing; the parent goes on
+ *   orphan   the parent is killed; the child goes on
+ *   threads  forks N times while other threads use the connection
  *
  * Every line is whole: one write of 64 bytes, "LETTER NUMBER" and blanks.
  */
