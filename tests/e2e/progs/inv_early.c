@@ -1,6 +1,6 @@
-/* inv_early.c - a library whose constructor runs before the preloaded object's: it makes every kind of call, and
- * talks to the server at EARLY_ADDRESS:EARLY_PORT, sending EARLY_MARK. With MAIN defined: the program that needs
- * the library. */
+/* inv_early.c - a library whose constructor runs before the preloaded object's: it makes every kind of call,
+ * and talks to the server at EARLY_ADDRESS:EARLY_PORT, sending EARLY_MARK. With MAIN defined: the program
+ * that needs the library. */
 #include <stdio.h>
 
 int early_result(void);

@@ -1,6 +1,6 @@
-/* inv_forks.c - forks while other threads connect, resolve, register and close. Every child does the same things
- * once and talks to the server. Prints how many children did not end well.
- *     inv_forks ADDRESS PORT FORKS */
+/* inv_forks.c - forks while other threads connect, resolve, register and close. Every child does the same
+ * things once and talks to the server. Prints how many children did not end well. inv_forks ADDRESS PORT
+ * FORKS */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -39,7 +39,8 @@ static bool talk(const char *text) {
 
 static void resolve(void) {
     struct addrinfo *found = NULL;
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST}; /* others have locks of libc's own that a fork may strand */
+    struct addrinfo hints = {.ai_flags =
+                                 AI_NUMERICHOST}; /* others have locks of libc's own that a fork may strand */
     if (!getaddrinfo(host, NULL, &hints, &found))
         freeaddrinfo(found);
 }
