@@ -24,6 +24,11 @@ void hook_duplicated(int old, int fd);
  * served it, with the result in *result. */
 bool numbers_serve(long number, const long *args, long *result);
 
+/* A fork by number (vsftpd's way into a namespace): served as a fork. */
+bool process_copies(long number, const long *args, long *result);
+/* The program puts a filter of system calls over itself. */
+void process_confined(void);
+
 /* Symbols that no header declares. */
 ssize_t __read(int, void *, size_t);
 ssize_t __read_chk(int, void *, size_t, size_t);

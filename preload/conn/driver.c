@@ -86,6 +86,8 @@ static void cond_init(void) {
 static void start_thread(void) {
     sigset_t all, old;
     pthread_attr_t attr;
+    if (atomic_load(&real_confined))
+        return;
     cond_init();
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK);

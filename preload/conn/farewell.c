@@ -147,6 +147,8 @@ void farewell(int fd, struct slot *s) {
     uint32_t left = slot_unref(s);
     if (c && atomic_fetch_sub(&c->fds, 1) > 1)
         move_to_twin(fd, s, c);
+    else if (left && atomic_load(&real_confined))
+        conn_drop(c);
     else if (!left || slot_others_dead(s))
         last_farewell(fd, s);
     else if (c)

@@ -27,7 +27,7 @@ void options_lowat(int fd, struct slot *s, uint32_t missing) {
 }
 
 void options_lowat_exactly(int fd, struct slot *s, uint32_t want) {
-    if (want == (s->lowat ? s->lowat : 1) || slot_orphaned(s))
+    if (want == (s->lowat ? s->lowat : 1) || slot_orphaned(s) || atomic_load(&real_confined))
         return;
     int saved = errno, value = (int)want;
     if (!real.setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value))

@@ -58,7 +58,9 @@ static ssize_t kernel_send(int fd, struct slot *s, const uint8_t *bytes, size_t 
     bool wait = !(flags & MSG_DONTWAIT);
     if (wait)
         atomic_store(&s->tx_waits, true);
-    ssize_t sent = real.send(fd, bytes, n, flags);
+    /* Filters of system calls (sshd's) may know of write only, where the program itself calls no other. */
+    bool plain = !(flags & ~MSG_DONTWAIT) && (wait || atomic_load(&s->nonblocking));
+    ssize_t sent = plain ? real.write(fd, bytes, n) : real.send(fd, bytes, n, flags);
     if (wait)
         atomic_store(&s->tx_waits, false);
     return sent;

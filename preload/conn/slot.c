@@ -279,6 +279,8 @@ static bool zombie(pid_t pid) {
 }
 
 static bool alive(pid_t pid) {
+    if (atomic_load(&real_confined))
+        return true; /* must not ask */
     return (!kill(pid, 0) || errno != ESRCH) && !zombie(pid);
 }
 

@@ -1,7 +1,12 @@
 /* process.c - hooks: fork, exit, and the ways to lose access to files. */
 #include "hook.h"
 
+#include <stdarg.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "farewell.h"
@@ -31,6 +36,36 @@ EXPORT pid_t _Fork(void) {
     return pid;
 }
 
+static bool copies_memory(long number, const long *a) {
+    uint64_t flags = 0;
+    if (number == SYS_clone)
+        flags = (uint64_t)a[0];
+    else if (number == SYS_clone3 && a[0])
+        memcpy(&flags, (const void *)a[0], sizeof flags); /* the first member of its argument */
+#ifdef SYS_fork
+    else if (number != SYS_fork)
+        return false;
+#else
+    else
+        return false;
+#endif
+    return !(flags & CLONE_VM);
+}
+
+bool process_copies(long number, const long *a, long *result) {
+    if (!atomic_load(&fdtable_size) || !fdtable_mine() || !copies_memory(number, a))
+        return false;
+    forks_prepare();
+    *result = real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (*result)
+        forks_parent();
+    else
+        forks_child();
+    if (*result < 0)
+        forks_failed();
+    return true;
+}
+
 /* What write() accepted is delivered before the process is gone. */
 static void leave(void) {
     if (atomic_load(&fdtable_size) && fdtable_mine())
@@ -58,6 +93,24 @@ EXPORT void quick_exit(int status) {
     leave();
     real.quick_exit(status);
     __builtin_unreachable();
+}
+
+/* A filter of system calls comes over the program: load what is needed, and be sparing from now on. */
+void process_confined(void) {
+    core_settle();
+    atomic_store(&real_confined, true);
+}
+
+EXPORT int prctl(int option, ...) {
+    unsigned long a[4];
+    va_list ap;
+    va_start(ap, option);
+    for (int i = 0; i < 4; i++)
+        a[i] = va_arg(ap, unsigned long);
+    va_end(ap);
+    if (option == PR_SET_SECCOMP && core.active)
+        process_confined();
+    return real.prctl(option, a[0], a[1], a[2], a[3]);
 }
 
 /* After these the certificates or the engine may be out of reach. */
