@@ -7,6 +7,8 @@
 #include "conn.h"
 
 enum {
+    DRIVER_DELIVERY_MS =
+        600 * 1000, /* how long accepted bytes wait for a slow reader after close; an exit waits less */
     DRIVER_PATIENCE_MS = 2,          /* the usual request and response never meet the driver */
     DRIVER_PATIENCE_ACCEPTED_MS = 20 /* an accepted connection may be about to move to a forked child */
 };

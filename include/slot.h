@@ -77,7 +77,8 @@ struct slot {
     _Atomic uint32_t user_lowat; /* the program's own value, 1 unless it set one */
     _Atomic bool rx_eof;         /* close_notify came, or a fatal error was reported */
     _Atomic bool rx_shut;        /* the program shut reading down: FIN is no truncation then */
-    _Atomic bool saw_input;      /* an application record or ticket has come */
+    _Atomic bool saw_input;      /* an application record has come */
+    bool saw_ticket;             /* a session ticket has come */
 
     /* tx */
     struct record_keys tx;

@@ -29,8 +29,6 @@ enum {
     STACK = 256 * 1024,
     NAP_MIN_MS = 2,
     NAP_MAX_MS = 100, /* while it waits in poll it hears of new work this late at most */
-    DELIVERY_MS =
-        600 * 1000,   /* how long accepted bytes wait for a slow reader after close; an exit waits less */
     IDLE_MS = 1000,   /* lives on for a moment, the next connection may be near */
     ATTENDED_MS = 20, /* when to look again at what another thread is busy with */
 };
@@ -142,19 +140,25 @@ enum need { NEED_NOTHING, NEED_INPUT, NEED_OUTPUT, NEED_TIME, NEED_FREE };
 static enum need after_goodbye(struct conn *c) {
     struct slot *s = c->slot;
     char byte;
-    bool tickets_expected = c->post != NULL;
+    int unacknowledged = 0;
     if (recv_unread(c->fd, s)) { /* data for a program that is gone: TCP resets */
         farewell_reset(c->fd, s);
         return NEED_FREE;
     }
-    if (s->rx_eof || atomic_load(&s->state) != SLOT_OPEN || (tickets_expected && !c->post))
+    if (atomic_load(&s->state) != SLOT_OPEN || real.ioctl(c->fd, SIOCOUTQ, &unacknowledged))
         return NEED_FREE;
-    if (real.recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+    if (unacknowledged) { /* a reset by a late ticket would throw this away; nothing tells us when it is gone
+                           */
+        c->look_ms = conn_now() + ATTENDED_MS;
+        return real.recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? NEED_TIME : NEED_INPUT;
+    }
+    if (exiting || s->rx_eof || (s->saw_ticket && !c->post))
         return NEED_FREE;
-    int unacknowledged = 0;
-    if (exiting && !real.ioctl(c->fd, SIOCOUTQ, &unacknowledged) && !unacknowledged)
-        return NEED_FREE; /* all is in the peer's kernel */
-    return NEED_INPUT;
+    if (c->look_ms != UINT64_MAX) { /* all is in the peer's kernel: give tickets a moment */
+        c->look_ms = UINT64_MAX;
+        c->deadline_ms = farewell_patience(c);
+    }
+    return real.recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? NEED_FREE : NEED_INPUT;
 }
 
 /* The program has closed this one: deliver, say goodbye, read the rest away. */
@@ -164,7 +168,7 @@ static enum need linger(struct conn *c) {
         return after_goodbye(c);
     if (atomic_load(&s->state) != SLOT_OPEN)
         return NEED_FREE;
-    c->deadline_ms = conn_now() + DELIVERY_MS;
+    c->deadline_ms = conn_now() + DRIVER_DELIVERY_MS;
     if (!slot_lock_soon(&s->tx_lock, &s->tx_waits))
         return NEED_OUTPUT; /* a relative is writing */
     bool flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -176,7 +180,6 @@ static enum need linger(struct conn *c) {
     if (!flushed)
         return NEED_OUTPUT;
     c->said_goodbye = true;
-    c->deadline_ms = farewell_patience(c);
     real.shutdown(c->fd, SHUT_WR);
     return after_goodbye(c);
 }
@@ -260,6 +263,8 @@ static uint64_t next_look(const struct conn *c) {
                      conn_now() <= patience_ends;
     uint64_t next = undecided && patience_ends < c->deadline_ms ? patience_ends + 1 : c->deadline_ms;
     uint64_t held = hello_wait_ends(c);
+    if (c->closing && c->said_goodbye && c->look_ms && c->look_ms < next)
+        next = c->look_ms;
     return held < next ? held : next;
 }
 

@@ -65,7 +65,7 @@ static bool hand_over(int fd, struct conn *c) {
     c->fd = own;
     c->closing = true;
     if (c->said_goodbye)
-        c->deadline_ms = farewell_patience(c);
+        c->deadline_ms = conn_now() + DRIVER_DELIVERY_MS;
     else if (c->deadline_ms < conn_now() + c->mesh->linger_ms)
         c->deadline_ms = conn_now() + c->mesh->linger_ms;
     driver_attend(c, 0);
