@@ -89,7 +89,6 @@ static bool own_expired(const struct context *c, char *error) {
 }
 
 static struct handshake *make(const struct handshake_config *cfg, char *error) {
-    (void)engine_libctx(); /* first of all: any other call would let OpenSSL install its exit handler */
     ERR_clear_error();
     struct context *context = context_get(cfg, error);
     if (!context)
@@ -112,7 +111,6 @@ static struct handshake *make(const struct handshake_config *cfg, char *error) {
 }
 
 static int prepare_context(const struct handshake_config *cfg, char *error) {
-    (void)engine_libctx();
     ERR_clear_error();
     struct context *context = context_get(cfg, error);
     bool expired = context && own_expired(context, error);
