@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -64,6 +65,7 @@ struct conn {
 
     /* epoll sets that the program registered fd with */
     int epolls[CONN_EPOLLS];
+    struct epoll_event epoll_events[CONN_EPOLLS];
     int epoll_count;
 };
 

@@ -19,6 +19,12 @@ void driver_attend(struct conn *c, unsigned patience);
 void driver_forget(struct conn *c);
 /* Does the driver's work in this thread until no closing connection is left, at most ms. */
 void driver_finish(unsigned ms);
+/* true: from now on the thread ends as soon as nothing is left to do, and none is started. false: waits until
+ * it has ended if that is so, and allows one again. */
+void driver_rest(bool on);
+/* One look at everything that is due, in this thread, if no driver runs. Returns whether anything is on the
+ * list. */
+bool driver_step(void);
 /* Around fork. */
 void driver_fork_prepare(void);
 void driver_fork_parent(void);

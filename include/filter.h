@@ -22,4 +22,14 @@ bool filter_epoll_needed(void);
 void filter_fork_prepare(void);
 void filter_fork_done(void);
 
+/* Behind a seccomp filter that forbids to peek, a record that is larger than the program's buffer cannot
+ * leave a byte in the kernel; then the rest is told of here. Also, somebody may have to do the driver's work.
+ */
+bool filter_loose(void);
+/* There is such a rest. */
+bool filter_held(int fd);
+/* The same for any descriptor that waits in the set; adds its events to the n that there are. */
+bool filter_epoll_holds(int epfd);
+int filter_epoll_tell(int epfd, struct epoll_event *events, int n, int max);
+
 #endif

@@ -102,7 +102,9 @@ struct mtlswrap_engine {
     const struct record_engine *record;
     const struct handshake_api *handshake;
     void (*log)(int level, const char *line); /* set by the core right after loading */
+    /* From now on no file may be looked at: what is loaded stays in use until it expires. */
+    void (*freeze)(void);
 };
-#define MTLSWRAP_ENGINE_ABI 1u
+#define MTLSWRAP_ENGINE_ABI 2u
 
 #endif

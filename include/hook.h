@@ -26,8 +26,8 @@ bool numbers_serve(long number, const long *args, long *result);
 
 /* A fork by number (vsftpd's way into a namespace): served as a fork. */
 bool process_copies(long number, const long *args, long *result);
-/* The program puts a filter of system calls over itself. */
-void process_confined(void);
+/* The same for a call that confines the process (seccomp). */
+bool confining_serve(long number, const long *args, long *result);
 
 /* Symbols that no header declares. */
 ssize_t __read(int, void *, size_t);

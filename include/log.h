@@ -9,6 +9,8 @@ extern enum log_level log_threshold; /* set once by log_init, hence no lock */
 
 /* Reads MTLSWRAP_LOG and MTLSWRAP_LOG_FILE; opens nothing before the first line is written. */
 void log_init(void);
+/* Looks at standard error once more: later the kernel cannot be asked. */
+void log_settle(void);
 /* A line never holds more than 1023 bytes; a longer one is cut. */
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -40,10 +40,6 @@ struct real_calls {
  * Written once, hence no lock. */
 extern struct real_calls real;
 
-/* The program has put a filter of system calls over itself, which may end it at any call that it does not
- * make by itself: only reads and writes are safe then. */
-extern _Atomic bool real_confined;
-
 /* Resolves the whole table; allocates nothing. Safe to call again. */
 void real_init(void);
 

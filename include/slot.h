@@ -73,6 +73,7 @@ struct slot {
     _Atomic uint32_t carry; /* bytes of an incomplete record at the region's start */
     uint32_t held_at;
     _Atomic uint32_t held;       /* undelivered plaintext in the region; one byte pins it in the kernel */
+    _Atomic bool loose;          /* no byte of the held record is in the kernel to report it readable */
     uint32_t lowat;              /* SO_RCVLOWAT as the kernel has it now; 0: untouched, that is user_lowat */
     _Atomic uint32_t user_lowat; /* the program's own value, 1 unless it set one */
     _Atomic bool rx_eof;         /* close_notify came, or a fatal error was reported */
@@ -179,6 +180,10 @@ uint8_t *slot_rx_buffer(struct slot *s);
 uint8_t *slot_tx_buffer(struct slot *s);
 void slot_rx_release(struct slot *s);
 void slot_tx_release(struct slot *s);
+
+/* Some process of the family holds, or held, plaintext that the kernel does not report. */
+void slot_loose_begin(void);
+bool slot_loose_any(void);
 
 /* Publishes a state and wakes whoever waits in slot_wait. */
 void slot_set_state(struct slot *s, enum slot_state state);

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "confine.h"
 #include "log.h"
 #include "moving.h"
 #include "real.h"
@@ -189,6 +190,8 @@ static void reload(void) {
 
 void core_look(void) {
     struct timespec t;
+    if (confine_lost(CONFINE_FILES | CONFINE_STAT))
+        return;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
     int64_t now = t.tv_sec * (int64_t)1000 + t.tv_nsec / 1000000, seen = atomic_load(&looked_at);
     if (now - seen < LOOK_MS || !atomic_compare_exchange_strong(&looked_at, &seen, now))

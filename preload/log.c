@@ -13,11 +13,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "real.h"
+#include "fdtable.h"
+#include "wire.h"
 
 /* All four are set once by log_init, hence no lock. */
 enum log_level log_threshold = LOG_LEVEL_WARN;
 static const char *log_file;
+static bool settled; /* what log_settle found */
 static dev_t first_device;
 static ino_t first_inode;
 
@@ -49,6 +51,8 @@ static bool is_connection(void) {
 /* A daemon may have closed 2 and got the number back for a data file or a connection. */
 static bool stderr_takes_messages(void) {
     struct stat st;
+    if (confine_lost(CONFINE_STAT | CONFINE_NAMES | CONFINE_FCNTL))
+        return settled && !fdtable_entry(STDERR_FILENO);
     if (fstat(STDERR_FILENO, &st) || (S_ISSOCK(st.st_mode) && is_connection()))
         return false;
     if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))
@@ -58,8 +62,12 @@ static bool stderr_takes_messages(void) {
     return S_ISREG(st.st_mode) && (real.fcntl(STDERR_FILENO, F_GETFL) & O_APPEND);
 }
 
+void log_settle(void) {
+    settled = stderr_takes_messages();
+}
+
 static void emit(const char *line, size_t len) {
-    if (log_file && *log_file) {
+    if (log_file && *log_file && !confine_lost(CONFINE_FILES)) {
         int fd = open(log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
         if (fd >= 0) {
             (void)!real.write(fd, line, len);
@@ -76,7 +84,7 @@ void log_write(enum log_level level, const char *fmt, ...) {
         return;
     int saved = errno;
     char line[1024];
-    int n = snprintf(line, sizeof line, "mtlswrap[%d]: %s: ", (int)getpid(), level_names[level]);
+    int n = snprintf(line, sizeof line, "mtlswrap[%d]: %s: ", (int)wire_getpid(), level_names[level]);
     va_list ap;
     va_start(ap, fmt);
     int m = vsnprintf(line + n, sizeof line - (size_t)n - 1, fmt, ap);

@@ -127,8 +127,6 @@ static const struct {
 #undef TWIN
 };
 
-_Atomic bool real_confined;
-
 void real_init(void) {
     static bool done;
     if (done)

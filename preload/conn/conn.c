@@ -20,8 +20,8 @@
 #include "log.h"
 #include "names.h"
 #include "options.h"
-#include "real.h"
 #include "streams.h"
+#include "wire.h"
 
 /* Slot index -> conn. Reserved like the arena, touched as needed; an entry is written under the slot's
  * tx_lock or before the slot is published. */
@@ -53,7 +53,9 @@ struct scratch *conn_scratch(void) {
     if (scratch)
         return scratch;
     pthread_once(&once, conn_init);
-    void *p = mmap(NULL, sizeof(struct scratch), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *p = confine_lost(CONFINE_MEMORY) ? MAP_FAILED
+                                           : mmap(NULL, sizeof(struct scratch), PROT_READ | PROT_WRITE,
+                                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) {
         errno = ENOMEM;
         return NULL;
@@ -244,7 +246,7 @@ static void set_rule(struct slot *s, const struct policy_rule *rule) {
 static bool is_tcp(int fd) {
     int protocol = 0;
     socklen_t len = sizeof protocol;
-    if (real.getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len)) /* a filter denies the question */
+    if (wire_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len)) /* a filter denies the question */
         return errno != EBADF && errno != ENOTSOCK;
     return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
 }
@@ -287,7 +289,8 @@ struct conn *conn_inbound(int fd, const struct sockaddr *peer, socklen_t peer_le
         return NULL;
     struct sockaddr_storage local;
     socklen_t len = sizeof local;
-    if (getsockname(fd, (struct sockaddr *)&local, &len)) { /* without it no rule can be found: fail closed */
+    if (wire_getsockname(fd, (struct sockaddr *)&local,
+                         &len)) { /* without it no rule can be found: fail closed */
         errno = ENOBUFS;
         return NULL;
     }
@@ -318,13 +321,13 @@ struct conn *conn_inbound(int fd, const struct sockaddr *peer, socklen_t peer_le
 uint64_t conn_cookie(int fd) {
     uint64_t cookie = 0;
     socklen_t len = sizeof cookie;
-    return real.getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) ? 0 : cookie;
+    return wire_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) ? 0 : cookie;
 }
 
 void conn_publish(struct conn *c, int fd) {
     c->fd = fd;
     c->slot->cookie = conn_cookie(fd);
-    int saved = errno, mode = real.fcntl(fd, F_GETFL); /* a sandbox may deny it: -1 has all bits */
+    int saved = errno, mode = wire_fcntl(fd, F_GETFL, 0); /* a sandbox may deny it: -1 has all bits */
     errno = mode < 0 ? saved : errno;
     atomic_store(&c->slot->nonblocking, mode >= 0 && (mode & O_NONBLOCK));
     options_learn(fd, c->slot);
@@ -341,7 +344,7 @@ void conn_fail(int fd, struct slot *s, int error, const char *why) {
     s->error_told = false;
     slot_set_state(s, SLOT_DEAD);
     if (!slot_orphaned(s)) /* else the number may mean something else by now */
-        real.shutdown(fd, SHUT_RDWR);
+        wire_shutdown(fd, SHUT_RDWR);
 }
 
 bool stream_total(const struct iovec *iov, int count, size_t *total) {

@@ -20,10 +20,10 @@
 #include "fdtable.h"
 #include "hello.h"
 #include "log.h"
-#include "real.h"
 #include "recv.h"
 #include "send.h"
 #include "shake.h"
+#include "wire.h"
 
 enum {
     STACK = 256 * 1024,
@@ -38,6 +38,7 @@ static pthread_cond_t changed, let_go = PTHREAD_COND_INITIALIZER;
 static struct conn *list; /* all below: under lock */
 static size_t length, closing;
 static bool running, sleeping, cond_ready;
+static bool resting, joinable; /* driver_rest; an ended thread is to be joined */
 static uint64_t wakes_at;
 static pthread_t thread;
 static _Atomic bool exiting; /* the process only waits for us */
@@ -84,12 +85,11 @@ static void cond_init(void) {
 static void start_thread(void) {
     sigset_t all, old;
     pthread_attr_t attr;
-    if (atomic_load(&real_confined))
+    if (resting || confine_lost(CONFINE_THREAD) || !fdtable_mine())
         return;
     cond_init();
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     running = !pthread_create(&thread, &attr, run, NULL);
@@ -137,20 +137,25 @@ void driver_forget(struct conn *c) {
 /* What a connection needs next. */
 enum need { NEED_NOTHING, NEED_INPUT, NEED_OUTPUT, NEED_TIME, NEED_FREE };
 
+static bool peer_ended(int fd) {
+    char byte;
+    struct pollfd end = {.fd = fd, .events = POLLRDHUP};
+    return wire_peeks() ? wire_recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 : wire_poll(&end, 1, 0) == 1;
+}
+
 static enum need after_goodbye(struct conn *c) {
     struct slot *s = c->slot;
-    char byte;
     int unacknowledged = 0;
     if (recv_unread(c->fd, s)) { /* data for a program that is gone: TCP resets */
         farewell_reset(c->fd, s);
         return NEED_FREE;
     }
-    if (atomic_load(&s->state) != SLOT_OPEN || real.ioctl(c->fd, SIOCOUTQ, &unacknowledged))
+    if (atomic_load(&s->state) != SLOT_OPEN || wire_ioctl(c->fd, SIOCOUTQ, &unacknowledged))
         return NEED_FREE;
     if (unacknowledged) { /* a reset by a late ticket would throw this away; nothing tells us when it is gone
                            */
         c->look_ms = conn_now() + ATTENDED_MS;
-        return real.recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? NEED_TIME : NEED_INPUT;
+        return peer_ended(c->fd) ? NEED_TIME : NEED_INPUT;
     }
     if (exiting || s->rx_eof || (s->saw_ticket && !c->post))
         return NEED_FREE;
@@ -158,7 +163,7 @@ static enum need after_goodbye(struct conn *c) {
         c->look_ms = UINT64_MAX;
         c->deadline_ms = farewell_patience(c);
     }
-    return real.recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? NEED_FREE : NEED_INPUT;
+    return peer_ended(c->fd) ? NEED_FREE : NEED_INPUT;
 }
 
 /* The program has closed this one: deliver, say goodbye, read the rest away. */
@@ -180,7 +185,7 @@ static enum need linger(struct conn *c) {
     if (!flushed)
         return NEED_OUTPUT;
     c->said_goodbye = true;
-    real.shutdown(c->fd, SHUT_WR);
+    wire_shutdown(c->fd, SHUT_WR);
     return after_goodbye(c);
 }
 
@@ -195,7 +200,7 @@ static enum need tend_open(struct conn *c) {
         send_goodbye(c->fd, s);
         flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (flushed)
-            real.shutdown(c->fd, SHUT_WR);
+            wire_shutdown(c->fd, SHUT_WR);
     }
     slot_unlock(&s->tx_lock);
     return flushed ? NEED_NOTHING : NEED_OUTPUT;
@@ -220,11 +225,11 @@ static bool too_late(struct conn *c) {
 
 static enum need tend_shaking(struct conn *c) {
     struct slot *s = c->slot;
-    if (s->shaker && s->shaker != getpid())
+    if (s->shaker && s->shaker != wire_getpid())
         return c->closing ? NEED_FREE : NEED_NOTHING;
     if (!s->server && !c->reconnecting && !shake_connected(c->fd)) {
         struct pollfd p = {.fd = c->fd, .events = POLLOUT};
-        bool refused = real.poll(&p, 1, 0) == 1;
+        bool refused = wire_poll(&p, 1, 0) == 1;
         return refused && c->closing ? NEED_FREE : refused ? NEED_NOTHING : NEED_OUTPUT;
     }
     if (!slot_trylock(&s->rx_lock))
@@ -244,7 +249,8 @@ static enum need tend(struct conn *c) {
     struct slot *s = c->slot;
     if (atomic_load(&s->generation) != c->generation || slot_orphaned(s))
         return NEED_NOTHING;
-    if (conn_cookie(c->fd) != s->cookie) /* closed where no hook saw it; the number may be anything now */
+    if (!confine_lost(CONFINE_GETSOCKOPT) &&
+        conn_cookie(c->fd) != s->cookie) /* closed where no hook saw it; the number may be anything now */
         return c->closing ? NEED_FREE : NEED_NOTHING;
     enum slot_state state = atomic_load(&s->state);
     enum need need = state == SLOT_SHAKING ? tend_shaking(c)
@@ -372,7 +378,7 @@ static void nap_in_poll(struct round *r, int *nap) {
     if (r->next > now && r->next - now < (uint64_t)limit)
         limit = (int)(r->next - now);
     pthread_mutex_unlock(&lock);
-    int n = real.poll(r->fds, (nfds_t)r->count, r->next <= now ? 0 : limit);
+    int n = wire_poll(r->fds, (nfds_t)r->count, r->next <= now ? 0 : limit);
     pthread_mutex_lock(&lock);
     *nap = n ? NAP_MIN_MS : *nap * 2 > NAP_MAX_MS ? NAP_MAX_MS : *nap * 2;
 }
@@ -397,7 +403,9 @@ static void *run(void *arg) {
         core_look();
         pthread_mutex_lock(&lock);
         attend_due(&r);
-        if (r.count) {
+        if (resting && !length) {
+            break;
+        } else if (r.count) {
             nap_in_poll(&r, &nap);
         } else if (length) {
             sleep_until(r.next);
@@ -411,6 +419,9 @@ static void *run(void *arg) {
         idled = false;
     }
     running = false;
+    joinable = resting;
+    if (!joinable)
+        pthread_detach(pthread_self());
     pthread_mutex_unlock(&lock);
     free(r.fds);
     return arg;
@@ -425,7 +436,7 @@ void driver_finish(unsigned ms) {
     while (closing && conn_now() < end) {
         if (running) { /* it does the work; look now and then */
             pthread_mutex_unlock(&lock);
-            real.poll(NULL, 0, 1);
+            wire_poll(NULL, 0, 1);
             pthread_mutex_lock(&lock);
             continue;
         }
@@ -435,6 +446,38 @@ void driver_finish(unsigned ms) {
     }
     pthread_mutex_unlock(&lock);
     free(r.fds);
+}
+
+bool driver_step(void) {
+    struct round r = {0};
+    pthread_mutex_lock(&lock);
+    if (!running)
+        attend_due(&r);
+    bool more = length > 0;
+    pthread_mutex_unlock(&lock);
+    free(r.fds);
+    return more;
+}
+
+void driver_rest(bool on) {
+    uint64_t end = conn_now() + NAP_MAX_MS;
+    pthread_mutex_lock(&lock);
+    if (on)
+        resting = true;
+    while (!on && running && !length && conn_now() < end) {
+        if (sleeping)
+            pthread_cond_signal(&changed);
+        pthread_mutex_unlock(&lock);
+        wire_poll(NULL, 0, 1);
+        pthread_mutex_lock(&lock);
+    }
+    bool ended = !on && joinable;
+    if (!on)
+        resting = joinable = false;
+    pthread_t last = thread;
+    pthread_mutex_unlock(&lock);
+    if (ended)
+        pthread_join(last, NULL);
 }
 
 /* --- fork ---------------------------------------------------------------------------------------- */
@@ -456,7 +499,7 @@ void driver_fork_child(void) {
     }
     list = NULL;
     length = closing = 0;
-    running = sleeping = cond_ready = false;
+    running = sleeping = cond_ready = resting = joinable = false;
     pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&let_go, NULL);
 }

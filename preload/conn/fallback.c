@@ -15,6 +15,7 @@
 #include "log.h"
 #include "options.h"
 #include "real.h"
+#include "wire.h"
 
 /* Peers that spoke TLS, by address; a collision only forgets the older one, which must fail closed: so a full
  * bucket keeps what it has. */
@@ -84,7 +85,7 @@ static void abandon_shake(struct slot *s, struct conn *c) {
 /* Kept bytes go out in the clear; when all are out the slot turns SLOT_PLAIN. */
 static void release(int fd, struct slot *s, struct conn *c) {
     while (c->early_len) {
-        ssize_t n = real.send(fd, c->early + c->early_at, c->early_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n = wire_send(fd, c->early + c->early_at, c->early_len, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN) {
             driver_attend(c, DRIVER_PATIENCE_MS);
             return;
@@ -101,7 +102,7 @@ static void release(int fd, struct slot *s, struct conn *c) {
 static void turn_plain(struct slot *s, struct conn *c) {
     abandon_shake(s, c);
     c->going_plain = true;
-    s->shaker = getpid();
+    s->shaker = wire_getpid();
 }
 
 void fallback_plain(int fd, struct slot *s, struct conn *c, const char *why) {
@@ -129,7 +130,7 @@ void fallback_leave(int fd, struct slot *s, struct conn *c) {
 static int reconnect(int fd, const struct slot *s) {
     union slot_address local;
     socklen_t len = sizeof local;
-    bool have_local = !getsockname(fd, &local.any, &len);
+    bool have_local = !wire_getsockname(fd, &local.any, &len);
     struct sockaddr unspec = {.sa_family = AF_UNSPEC};
     if (real.connect(fd, &unspec, sizeof unspec))
         return -1;
@@ -140,12 +141,12 @@ static int reconnect(int fd, const struct slot *s) {
             local.v6.sin6_port = 0;
         (void)!real.bind(fd, &local.any, len);
     }
-    int flags = real.fcntl(fd, F_GETFL);
-    real.fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    int flags = wire_fcntl(fd, F_GETFL, 0);
+    wire_fcntl(fd, F_SETFL, flags | O_NONBLOCK);
     int r = real.connect(fd, &s->peer.any,
                          s->peer.any.sa_family == AF_INET ? sizeof s->peer.v4 : sizeof s->peer.v6);
     int saved = errno;
-    real.fcntl(fd, F_SETFL, flags);
+    wire_fcntl(fd, F_SETFL, flags);
     errno = saved;
     return r;
 }
@@ -164,13 +165,13 @@ void fallback_begin(int fd, struct slot *s, struct conn *c, const char *why) {
 
 void fallback_continue(int fd, struct slot *s, struct conn *c, bool wait) {
     struct pollfd p = {.fd = fd, .events = POLLOUT};
-    if (real.poll(&p, 1, wait ? (int)c->mesh->handshake_timeout_ms : 0) <= 0) {
+    if (wire_poll(&p, 1, wait ? (int)c->mesh->handshake_timeout_ms : 0) <= 0) {
         driver_attend(c, DRIVER_PATIENCE_MS);
         return;
     }
     int error = 0;
     socklen_t len = sizeof error;
-    real.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    wire_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
     if (error) {
         conn_fail(fd, s, error, "the connection could not be made again in plaintext");
         return;

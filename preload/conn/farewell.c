@@ -11,10 +11,10 @@
 #include "driver.h"
 #include "fdtable.h"
 #include "log.h"
-#include "real.h"
 #include "recv.h"
 #include "send.h"
 #include "shake.h"
+#include "wire.h"
 
 void farewell_free(struct slot *s) {
     struct conn *c = conn_of(s);
@@ -48,7 +48,7 @@ static bool tickets_may_come(const struct slot *s) {
 uint64_t farewell_patience(const struct conn *c) {
     struct tcp_info info = {0};
     socklen_t len = sizeof info;
-    real.getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+    wire_getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
     uint64_t ms = 10 + info.tcpi_rtt / 250; /* four round trips */
     return conn_now() + (ms < c->mesh->linger_ms ? ms : c->mesh->linger_ms);
 }
@@ -61,7 +61,7 @@ static bool hand_over(int fd, struct conn *c) {
     if (own < 0)
         return false;
     for (int i = 0; i < c->epoll_count; i++)
-        real.epoll_ctl(c->epolls[i], EPOLL_CTL_DEL, fd, NULL);
+        wire_epoll_ctl(c->epolls[i], EPOLL_CTL_DEL, fd, NULL);
     c->fd = own;
     c->closing = true;
     if (c->said_goodbye)
@@ -98,7 +98,7 @@ static bool goodbye_now(int fd, struct slot *s) {
 void farewell_reset(int fd, struct slot *s) {
     static const struct linger now = {.l_onoff = 1, .l_linger = 0};
     s->abort = true;
-    real.setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    wire_setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
 /* A reader that is blocked in recv holds rx_lock but not tx_lock, so it never keeps us here. */
@@ -110,7 +110,7 @@ static void last_farewell(int fd, struct slot *s) {
     if (!s->abort && c && (said ? tickets_may_come(s) : unfinished(s, c))) {
         c->said_goodbye = said;
         if (said) /* the peer hears the end now; the rest is only to be read away */
-            real.shutdown(fd, SHUT_WR);
+            wire_shutdown(fd, SHUT_WR);
         if (hand_over(fd, c))
             return;
     }
@@ -119,7 +119,7 @@ static void last_farewell(int fd, struct slot *s) {
 
 /* Others hold it too, but a handshake that this process began is this process's to finish. */
 static void leave_to_others(int fd, struct slot *s, struct conn *c) {
-    if (unfinished(s, c) && s->shaker == getpid()) {
+    if (unfinished(s, c) && s->shaker == wire_getpid()) {
         slot_ref(s);
         if (hand_over(fd, c))
             return;
@@ -147,8 +147,6 @@ void farewell(int fd, struct slot *s) {
     uint32_t left = slot_unref(s);
     if (c && atomic_fetch_sub(&c->fds, 1) > 1)
         move_to_twin(fd, s, c);
-    else if (left && atomic_load(&real_confined))
-        conn_drop(c);
     else if (!left || slot_others_dead(s))
         last_farewell(fd, s);
     else if (c)
@@ -174,9 +172,9 @@ void farewell_lost(struct slot *s) {
 static int shut_kernel(int fd, struct slot *s, int how) {
     int error;
     socklen_t len = sizeof error;
-    if (!real.shutdown(fd, how) || errno != ENOTCONN || atomic_load(&s->state) != SLOT_OPEN || s->reset_told)
-        return s->reset_told ? real.shutdown(fd, how) : 0;
-    real.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    if (!wire_shutdown(fd, how) || errno != ENOTCONN || atomic_load(&s->state) != SLOT_OPEN || s->reset_told)
+        return s->reset_told ? wire_shutdown(fd, how) : 0;
+    wire_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
     s->reset_told = true;
     return 0;
 }
@@ -184,10 +182,10 @@ static int shut_kernel(int fd, struct slot *s, int how) {
 static int shut_write(int fd, struct slot *s, int how) {
     if (!shake_connected(
             fd)) /* already reset: a send would use up the error that the program has yet to see */
-        return real.shutdown(fd, how);
+        return wire_shutdown(fd, how);
     s->half_closed = true;
     if (!slot_lock_soon(&s->tx_lock, &s->tx_waits))
-        return real.shutdown(fd, how); /* ends the wait of the blocked writer, as plain TCP does */
+        return wire_shutdown(fd, how); /* ends the wait of the blocked writer, as plain TCP does */
     bool done = finish_writing(fd, s);
     slot_unlock(&s->tx_lock);
     slot_reap(s);
@@ -197,7 +195,7 @@ static int shut_write(int fd, struct slot *s, int how) {
     if (c) /* the driver shuts the kernel's side when all is out */
         driver_attend(c, 0);
     conn_unpin(c);
-    return how == SHUT_RDWR ? real.shutdown(fd, SHUT_RD) : 0;
+    return how == SHUT_RDWR ? wire_shutdown(fd, SHUT_RD) : 0;
 }
 
 int farewell_half(int fd, struct slot *s, int how) {
@@ -206,11 +204,11 @@ int farewell_half(int fd, struct slot *s, int how) {
         return -1;
     }
     if (atomic_load(&s->state) == SLOT_DEAD)
-        return real.shutdown(fd, how);
+        return wire_shutdown(fd, how);
     int saved = errno;
     if (how != SHUT_WR)
         s->rx_shut = true;
-    int r = how == SHUT_RD ? real.shutdown(fd, how) : shut_write(fd, s, how);
+    int r = how == SHUT_RD ? wire_shutdown(fd, how) : shut_write(fd, s, how);
     if (!r)
         errno = saved;
     return r;

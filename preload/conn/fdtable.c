@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "real.h"
+#include "wire.h"
 
 enum {
     FDTABLE_SIZE = 1 << 20, /* the kernel's default fs.nr_open; the pages are touched as needed */
@@ -36,7 +37,7 @@ bool fdtable_ready(void) {
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p != MAP_FAILED) {
             fdtable = p;
-            atomic_store(&owner, getpid());
+            atomic_store(&owner, wire_getpid());
             atomic_store(&fdtable_size, FDTABLE_SIZE);
         }
     }
@@ -89,11 +90,12 @@ int fdtable_next(int from) {
 
 int fdtable_own_move(int fd) {
     struct rlimit limit = {1024, 1024};
-    getrlimit(RLIMIT_NOFILE, &limit);
+    if (!confine_lost(CONFINE_LIMITS))
+        getrlimit(RLIMIT_NOFILE, &limit);
     int floor = FDTABLE_OWN_FLOOR;
     if (limit.rlim_cur < FDTABLE_OWN_MAX)
         floor = limit.rlim_cur > 128 ? (int)limit.rlim_cur - 64 : (int)limit.rlim_cur / 2;
-    int moved = real.fcntl(fd, F_DUPFD_CLOEXEC, floor);
+    int moved = wire_fcntl(fd, F_DUPFD_CLOEXEC, floor);
     if (moved >= FDTABLE_SIZE) {
         real.close(moved);
         return -1;
@@ -117,11 +119,11 @@ void fdtable_own_close(int fd) {
 }
 
 bool fdtable_mine(void) {
-    return atomic_load(&owner) == getpid();
+    return atomic_load(&owner) == wire_getpid();
 }
 
 void fdtable_forked(void) {
-    atomic_store(&owner, getpid());
+    atomic_store(&owner, wire_getpid());
     /* The parent's own descriptors came along as copies; they are the parent's work. */
     int keep = atomic_load(&kept);
     unsigned stay = keep >= 0;

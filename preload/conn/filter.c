@@ -8,8 +8,8 @@
 
 #include "conn.h"
 #include "fdtable.h"
-#include "real.h"
 #include "recv.h"
+#include "wire.h"
 
 /* What is known of one descriptor in one set. An event may be about something else than plaintext, and brings
  * back its data only, not the descriptor. */
@@ -34,6 +34,8 @@ static bool shaky(const struct slot *s) {
 }
 
 static bool may_lie(const struct slot *s) {
+    if (!wire_peeks() || confine_lost(CONFINE_SETSOCKOPT))
+        return true;
     if (!atomic_load(&s->nonblocking) || shaky(s))
         return true;
     return atomic_load(&s->state) == SLOT_OPEN && (s->carry || s->user_lowat > 1);
@@ -147,19 +149,37 @@ static void remember(int epfd, int fd, const struct slot *s, const struct epoll_
     link_registration(r);
 }
 
-static void remember_set(struct conn *c, int epfd) {
-    for (int i = 0; i < c->epoll_count; i++)
-        if (c->epolls[i] == epfd)
-            return;
-    if (c->epoll_count < CONN_EPOLLS)
-        c->epolls[c->epoll_count++] = epfd;
+static int place_of(const struct conn *c, int epfd) {
+    int i = 0;
+    while (i < c->epoll_count && c->epolls[i] != epfd)
+        i++;
+    return i;
+}
+
+static void remember_set(struct conn *c, int epfd, const struct epoll_event *event) {
+    int i = place_of(c, epfd);
+    if (i == CONN_EPOLLS)
+        return;
+    c->epolls[i] = epfd;
+    if (event)
+        c->epoll_events[i] = *event;
+    if (i == c->epoll_count)
+        c->epoll_count++;
+}
+
+static void forget_event(struct conn *c, int epfd) {
+    int i = place_of(c, epfd);
+    if (i < c->epoll_count)
+        c->epoll_events[i].events = 0;
 }
 
 void filter_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event) {
     struct slot *s = fdtable_slot(fd);
     struct conn *c = s ? conn_of(s) : NULL;
-    if (c && op == EPOLL_CTL_ADD)
-        remember_set(c, epfd);
+    if (c && op == EPOLL_CTL_DEL)
+        forget_event(c, epfd);
+    else if (c)
+        remember_set(c, epfd, event);
     bool watch = s && event && op != EPOLL_CTL_DEL && worth_watching(s);
     if (!watch && !filter_epoll_needed())
         return;
@@ -197,7 +217,7 @@ int filter_epoll(int epfd, struct epoll_event *events, int n) {
             match(epfd, &events[i], &r) && !filter_readable(r.fd)) {
             events[i].events &= ~(uint32_t)(EPOLLIN | EPOLLRDNORM);
             if (r.event.events & EPOLLONESHOT) /* the kernel has disarmed it for a false alarm */
-                real.epoll_ctl(epfd, EPOLL_CTL_MOD, r.fd, &r.event);
+                wire_epoll_ctl(epfd, EPOLL_CTL_MOD, r.fd, &r.event);
             if (!(events[i].events & (EPOLLOUT | EPOLLWRNORM | EPOLLPRI | EPOLLERR | EPOLLHUP | EPOLLRDHUP)))
                 continue;
         }
@@ -212,4 +232,58 @@ void filter_fork_prepare(void) {
 
 void filter_fork_done(void) {
     pthread_mutex_unlock(&lock);
+}
+
+/* --- plaintext that the kernel does not know of -------------------------------------------------- */
+
+bool filter_loose(void) {
+    return slot_loose_any() || confine_lost(CONFINE_THREAD);
+}
+
+bool filter_held(int fd) {
+    const struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
+    return s && s->loose && s->held;
+}
+
+/* The registration of fd in the set, if it waits for input. Edge-triggered programs have had their event. */
+static struct epoll_event *waiting(int epfd, int fd) {
+    struct slot *s = fdtable_slot(fd);
+    struct conn *c = s ? conn_of(s) : NULL;
+    int i = c ? place_of(c, epfd) : 0;
+    if (!c || i == c->epoll_count)
+        return NULL;
+    uint32_t events = c->epoll_events[i].events;
+    return (events & EPOLLIN) && !(events & EPOLLET) ? &c->epoll_events[i] : NULL;
+}
+
+bool filter_epoll_holds(int epfd) {
+    for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1))
+        if (filter_held(fd) && waiting(epfd, fd))
+            return true;
+    return false;
+}
+
+static bool told_already(struct epoll_event *events, int n, uint64_t data) {
+    for (int i = 0; i < n; i++)
+        if (events[i].data.u64 == data) {
+            events[i].events |= EPOLLIN;
+            return true;
+        }
+    return false;
+}
+
+int filter_epoll_tell(int epfd, struct epoll_event *events, int n, int max) {
+    for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
+        struct epoll_event *e = filter_held(fd) ? waiting(epfd, fd) : NULL;
+        if (!e || told_already(events, n, e->data.u64) || n == max)
+            continue;
+        events[n] = *e;
+        events[n++].events = EPOLLIN | (e->events & EPOLLRDNORM);
+        if (e->events & EPOLLONESHOT) { /* disarmed until the program arms it again */
+            struct epoll_event off = {.events = EPOLLONESHOT, .data = e->data};
+            wire_epoll_ctl(epfd, EPOLL_CTL_MOD, fd, &off);
+            e->events = 0;
+        }
+    }
+    return n;
 }

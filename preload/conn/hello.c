@@ -9,7 +9,7 @@
 
 #include "core.h"
 #include "fallback.h"
-#include "real.h"
+#include "wire.h"
 
 int hello_begins(const uint8_t *p, size_t n) {
     static const int must[6] = {22, 3, -1, -1, -1, 1};
@@ -94,7 +94,7 @@ bool hello_awaited(const struct slot *s, const struct conn *c) {
 /* No more will come than is there. */
 static bool finished(int fd) {
     struct pollfd p = {.fd = fd, .events = POLLRDHUP};
-    return real.poll(&p, 1, 0) == 1;
+    return wire_poll(&p, 1, 0) == 1;
 }
 
 /* Bytes that the program wrote first were meant for the mesh: they do not go into somebody else's TLS. */
@@ -155,7 +155,7 @@ bool hello_held(int fd, struct slot *s, struct conn *c) {
     }
     if (verdict < 0 && !s->half_closed && !c->closing && conn_now() < hello_wait_ends(c)) {
         if (c->early_len)
-            s->shaker = getpid(); /* kept bytes are this process's to send */
+            s->shaker = wire_getpid(); /* kept bytes are this process's to send */
         return true;
     }
     c->no_own_tls = true;

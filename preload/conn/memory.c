@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
+#include "confine.h"
+
 enum { PAGE_SHIFT = 12, PAGES = 256, FOR_READING = 1, FOR_WRITING = 2 };
 
 /* Page number << 2 | what it was good for. A page that the program unmapped since then would fault; that is a
@@ -12,6 +14,8 @@ enum { PAGE_SHIFT = 12, PAGES = 256, FOR_READING = 1, FOR_WRITING = 2 };
 static __thread uintptr_t known[PAGES];
 
 static bool ask(uintptr_t page, int use) {
+    if (confine_lost(CONFINE_MADVISE))
+        return true;
     int saved = errno;
     int advice = use == FOR_WRITING ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
     int r = madvise((void *)(page << PAGE_SHIFT), (size_t)1 << PAGE_SHIFT, advice);

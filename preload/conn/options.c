@@ -9,6 +9,7 @@
 #include "conn.h"
 #include "log.h"
 #include "real.h"
+#include "wire.h"
 
 enum { RCVBUF_MIN = 2 * SLOT_RX_REGION }; /* two records, or a sender could stall for ever on a full queue */
 
@@ -27,10 +28,10 @@ void options_lowat(int fd, struct slot *s, uint32_t missing) {
 }
 
 void options_lowat_exactly(int fd, struct slot *s, uint32_t want) {
-    if (want == (s->lowat ? s->lowat : 1) || slot_orphaned(s) || atomic_load(&real_confined))
+    if (want == (s->lowat ? s->lowat : 1) || slot_orphaned(s))
         return;
     int saved = errno, value = (int)want;
-    if (!real.setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value))
+    if (!wire_setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value))
         s->lowat = want;
     errno = saved;
 }
@@ -78,7 +79,7 @@ int options_get(int fd, struct slot *s, int level, int name, void *value, sockle
 void options_learn(int fd, struct slot *s) {
     int value = 1;
     socklen_t len = sizeof value;
-    real.getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &value, &len);
+    wire_getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &value, &len);
     s->user_lowat = value > 1 ? (uint32_t)value : 1;
     s->lowat = s->user_lowat;
 }
@@ -105,12 +106,12 @@ static int set_rcvbuf(int fd, struct slot *s, int name, int value) {
     int readback = 0, enough = RCVBUF_MIN;
     socklen_t len = sizeof readback;
     int r = real.setsockopt(fd, SOL_SOCKET, name, &value, sizeof value);
-    if (r || real.getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &readback, &len))
+    if (r || wire_getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &readback, &len))
         return r;
     s->user_rcvbuf = 0;
     if (readback < 2 * RCVBUF_MIN) {
         s->user_rcvbuf = (uint32_t)readback;
-        return real.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &enough, sizeof enough);
+        return wire_setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &enough, sizeof enough);
     }
     return 0;
 }

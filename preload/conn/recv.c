@@ -18,9 +18,12 @@
 #include "fdtable.h"
 #include "memory.h"
 #include "options.h"
-#include "real.h"
 #include "send.h"
 #include "shake.h"
+#include "wire.h"
+
+/* Without these the kernel neither counts nor waits for a number of bytes. */
+enum { LOOKS = CONFINE_IOCTL | CONFINE_SETSOCKOPT };
 
 /* The program's buffers as a stream to fill. */
 struct sink {
@@ -134,13 +137,19 @@ static void bad_header(int fd, struct slot *s, const uint8_t *header) {
     record_error(fd, s, tls && (header[3] || header[4]) ? RECORD_TOO_LONG : RECORD_BAD_FORMAT);
 }
 
+/* Behind close_notify: the peer's FIN, most of all. */
+static bool more_comes(int fd, uint8_t *byte) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return wire_peeks() ? wire_recv(fd, byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 : wire_poll(&p, 1, 0) == 1;
+}
+
 static void on_alert(int fd, struct slot *s, const uint8_t *body, size_t n) {
     char words[HANDSHAKE_ERROR_MAX];
     if (n == 2 && body[1] == 0) {
         uint8_t byte;
         s->rx_eof = true;
-        if (!slot_orphaned(s) && real.recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0)
-            real.shutdown(fd, SHUT_RD); /* the kernel reports end of file even before the peer's FIN */
+        if (!slot_orphaned(s) && !more_comes(fd, &byte))
+            wire_shutdown(fd, SHUT_RD); /* the kernel reports end of file even before the peer's FIN */
         return;
     }
     if (n == 2 && body[1] == 90 /* user_canceled: close_notify follows */)
@@ -277,19 +286,13 @@ static bool still_ours(struct slot *s, struct fill *f, uint32_t generation, ssiz
     return true;
 }
 
-/* Filters of system calls may know of read only, where the program itself calls no other. */
-static ssize_t kernel_recv(int fd, const struct slot *s, uint8_t *buf, size_t n, int flags) {
-    bool plain = !(flags & ~MSG_DONTWAIT) && (!flags || atomic_load(&s->nonblocking));
-    return plain ? real.read(fd, buf, n) : real.recv(fd, buf, n, flags);
-}
-
 static ssize_t blocking_recv(int fd, struct slot *s, struct fill *f, size_t n, int flags, uint32_t lowat) {
     uint32_t generation = atomic_load(&s->generation);
     /* Cancellation or a jump out of the call must find everything in its place. */
     save_carry(s, f);
     options_lowat_exactly(fd, s, lowat);
     atomic_store(&s->rx_waits, true);
-    ssize_t got = kernel_recv(fd, s, f->buf + f->have, n, flags);
+    ssize_t got = wire_recv(fd, f->buf + f->have, n, flags);
     if (still_ours(s, f, generation, got))
         return got;
     f->gone = true;
@@ -298,7 +301,7 @@ static ssize_t blocking_recv(int fd, struct slot *s, struct fill *f, size_t n, i
 }
 
 static ssize_t take(int fd, struct slot *s, struct fill *f, size_t n, int flags) {
-    ssize_t got = flags & MSG_DONTWAIT ? kernel_recv(fd, s, f->buf + f->have, n, flags)
+    ssize_t got = flags & MSG_DONTWAIT ? wire_recv(fd, f->buf + f->have, n, flags)
                                        : blocking_recv(fd, s, f, n, flags, missing(s, f));
     if (got > 0) {
         f->have += (size_t)got;
@@ -337,9 +340,30 @@ static bool open_whole(int fd, struct slot *s, struct fill *f, struct sink *k) {
 
 static void unpin(int fd, struct slot *s) {
     uint8_t last;
-    if (!slot_orphaned(s))
-        (void)!real.recv(fd, &last, 1, MSG_DONTWAIT);
+    if (!slot_orphaned(s) && !s->loose) /* it is there: nobody waits */
+        (void)!wire_recv(fd, &last, 1, wire_peeks() ? MSG_DONTWAIT : 0);
     slot_rx_release(s);
+}
+
+/* The last byte of a record stays in the kernel. Behind a seccomp filter that forbids to peek it cannot. */
+static ssize_t look_at_last(int fd, struct slot *s, struct fill *f, int flags) {
+    if (!wire_peeks()) {
+        f->drained = false;
+        return 1;
+    }
+    ssize_t got = flags & MSG_DONTWAIT ? wire_recv(fd, f->buf + f->have, 1, flags | MSG_PEEK)
+                                       : blocking_recv(fd, s, f, 1, flags | MSG_PEEK, 1);
+    f->drained = got < 1;
+    return got;
+}
+
+static void keep_held(struct slot *s, const uint8_t *plain, size_t n, bool loose) {
+    memcpy(slot_rx_buffer(s), plain, n);
+    s->held_at = 0;
+    s->loose = loose;
+    s->held = (uint32_t)n;
+    if (loose)
+        slot_loose_begin();
 }
 
 /* The record at the front is larger than the sink (or is only to be peeked at): take all but its last byte,
@@ -350,7 +374,7 @@ static ssize_t hold_record(int fd, struct slot *s, struct fill *f, int flags) {
         bad_header(fd, s, f->buf);
         return conn_dead_read(s);
     }
-    size_t all_but_one = (size_t)wire - 1;
+    size_t all_but_one = (size_t)wire - (wire_peeks() ? 1 : 0);
     if (f->have < all_but_one) {
         ssize_t got = take(fd, s, f, all_but_one - f->have, flags);
         if (got <= 0)
@@ -358,9 +382,7 @@ static ssize_t hold_record(int fd, struct slot *s, struct fill *f, int flags) {
         if (f->have < all_but_one)
             return 1;
     }
-    ssize_t got = flags & MSG_DONTWAIT ? real.recv(fd, f->buf + all_but_one, 1, flags | MSG_PEEK)
-                                       : blocking_recv(fd, s, f, 1, flags | MSG_PEEK, 1);
-    f->drained = got < 1;
+    ssize_t got = look_at_last(fd, s, f, flags);
     if (got <= 0)
         return stream_end(fd, s, got, true);
     if (f->gone || f->have != all_but_one)
@@ -371,13 +393,12 @@ static ssize_t hold_record(int fd, struct slot *s, struct fill *f, int flags) {
     f->dirty = false;
     s->carry = 0;
     if (n <= 0) {
+        s->loose = !wire_peeks();
         unpin(fd, s);
         return n < 0 ? conn_dead_read(s) : 1;
     }
-    memcpy(slot_rx_buffer(s), plain, (size_t)n);
+    keep_held(s, plain, (size_t)n, !wire_peeks());
     explicit_bzero(plain, (size_t)n);
-    s->held_at = 0;
-    s->held = (uint32_t)n;
     return 1;
 }
 
@@ -408,7 +429,7 @@ static ssize_t round_trip(int fd, struct slot *s, struct fill *f, struct sink *k
 
 static bool queue_empty(int fd) {
     int queued = 0;
-    return !real.ioctl(fd, FIONREAD, &queued) && !queued;
+    return !wire_ioctl(fd, FIONREAD, &queued) && !queued;
 }
 
 /* Data was delivered before the error came: the next call has to report it. */
@@ -487,9 +508,9 @@ static ssize_t hold_first(int fd, struct slot *s, int flags) {
 /* Opens copies of the records behind the held one with a copy of the key: nothing moves. */
 static void peek_behind(int fd, struct slot *s, struct sink *k) {
     struct scratch *scratch = conn_scratch();
-    ssize_t got = real.recv(fd, scratch->rx, CONN_SCRATCH_RX, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t got = wire_recv(fd, scratch->rx, CONN_SCRATCH_RX, MSG_PEEK | MSG_DONTWAIT);
     struct record_keys keys = s->rx;
-    for (size_t at = 1; k->room && got > 0 && (size_t)got - at >= RECORD_HEADER;) {
+    for (size_t at = s->loose ? 0 : 1; k->room && got > 0 && (size_t)got - at >= RECORD_HEADER;) {
         uint8_t *rec = scratch->rx + at, type = 0;
         long wire = record_wire_len(rec, keys.version);
         if (wire < 0 || (size_t)wire > (size_t)got - at)
@@ -511,7 +532,7 @@ static ssize_t peek_open(int fd, struct slot *s, struct sink *k, int flags) {
         return n;
     size_t part = s->held < k->room ? s->held : k->room;
     sink_put(k, slot_rx_buffer(s) + s->held_at, part);
-    if (k->room)
+    if (k->room && wire_peeks())
         peek_behind(fd, s, k);
     return (ssize_t)k->done;
 }
@@ -635,10 +656,10 @@ static size_t count_queue(int fd, struct slot *s, size_t queued) {
     uint8_t *copy = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (copy == MAP_FAILED)
         return queued;
-    size_t pinned = s->held ? 1 : 0, have = s->held ? 0 : s->carry;
+    size_t pinned = s->held && !s->loose ? 1 : 0, have = s->held ? 0 : s->carry;
     if (have)
         memcpy(copy, slot_rx_buffer(s), have);
-    ssize_t got = real.recv(fd, copy + have, queued, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t got = wire_recv(fd, copy + have, queued, MSG_PEEK | MSG_DONTWAIT);
     size_t n = s->held;
     if (got > 0)
         n += count_records(s, copy + pinned, have + (size_t)got - pinned);
@@ -650,13 +671,13 @@ static size_t count_queue(int fd, struct slot *s, size_t queued) {
 ssize_t recv_available(int fd, struct slot *s) {
     struct iovec iov = {NULL, CONN_SCRATCH_RX};
     int saved = errno, queued = 0;
-    if (!s->held && !real.ioctl(fd, FIONREAD, &queued) && !queued)
+    if (!s->held && !wire_ioctl(fd, FIONREAD, &queued) && !queued)
         return 0; /* a look at the queue would only use up an error */
     ssize_t n = -1;
-    if (atomic_load(&s->state) != SLOT_OPEN) {
+    if (atomic_load(&s->state) != SLOT_OPEN || !wire_peeks()) {
         n = recv_stream(fd, s, &iov, 1, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC);
     } else if (slot_lock(&s->rx_lock)) {
-        n = real.ioctl(fd, FIONREAD, &queued) ? s->held : (ssize_t)count_queue(fd, s, (size_t)queued);
+        n = wire_ioctl(fd, FIONREAD, &queued) ? s->held : (ssize_t)count_queue(fd, s, (size_t)queued);
         slot_unlock(&s->rx_lock);
     }
     if (n == -1)
@@ -671,7 +692,7 @@ ssize_t recv_available(int fd, struct slot *s) {
 static bool rest_arrived(int fd, struct slot *s) {
     struct scratch *scratch = conn_scratch();
     int queued = 0;
-    if (!scratch || real.ioctl(fd, FIONREAD, &queued) || !queued)
+    if (!scratch || wire_ioctl(fd, FIONREAD, &queued) || !queued)
         return true;
     struct fill f = {.buf = scratch->rx};
     load_carry(s, &f);
@@ -705,8 +726,8 @@ static bool enough_for(int fd, struct slot *s) {
     if (!slot_trylock(&s->rx_lock))
         return true;
     struct pollfd end = {.fd = fd, .events = POLLRDHUP};
-    bool ended = real.poll(&end, 1, 0) == 1;
-    if (!ended && !real.ioctl(fd, FIONREAD, &queued))
+    bool ended = wire_poll(&end, 1, 0) == 1;
+    if (!ended && !wire_ioctl(fd, FIONREAD, &queued))
         options_lowat_exactly(fd, s, (uint32_t)queued + 1);
     slot_unlock(&s->rx_lock);
     slot_reap(s);
@@ -725,12 +746,12 @@ bool recv_true(int fd, struct slot *s) {
     }
     bool told = atomic_load(&s->state) == SLOT_DEAD && s->error_told;
     bool answer = true;
-    if (s->carry && s->saw_input)
+    if (s->carry && s->saw_input && wire_peeks() && !confine_lost(LOOKS))
         answer = carry_true(fd, s);
     else
         answer =
             recv_stream(fd, s, &iov, 1, MSG_PEEK | MSG_DONTWAIT) != -1 || (errno != EAGAIN && errno != EINTR);
-    if (answer && s->user_lowat > 1)
+    if (answer && s->user_lowat > 1 && wire_peeks() && !confine_lost(LOOKS))
         answer = enough_for(fd, s);
     if (atomic_load(&s->state) == SLOT_DEAD)
         s->error_told = told;

@@ -11,8 +11,8 @@
 #include "fdtable.h"
 #include "log.h"
 #include "names.h"
-#include "real.h"
 #include "send.h"
+#include "wire.h"
 
 enum { ACCESS_DENIED = 49, WHY_MAX = 2 * SLOT_PEER_MAX + SLOT_RULE_MAX };
 
@@ -67,7 +67,7 @@ static void end(int fd, struct slot *s, const char *why) {
     char name[SLOT_NAME_MAX];
     if (!slot_trylock(&s->tx_lock)) { /* a writer blocks in the kernel: that is where it hears of it */
         log_warn("%s: %s", slot_name(s, name), why);
-        real.shutdown(fd, SHUT_RDWR);
+        wire_shutdown(fd, SHUT_RDWR);
         return;
     }
     if (atomic_load(&s->state) == SLOT_OPEN) {

@@ -11,8 +11,8 @@
 #include "driver.h"
 #include "fdtable.h"
 #include "memory.h"
-#include "real.h"
 #include "shake.h"
+#include "wire.h"
 
 static const struct record_engine *engine(void) {
     return core_loaded->record;
@@ -58,9 +58,7 @@ static ssize_t kernel_send(int fd, struct slot *s, const uint8_t *bytes, size_t 
     bool wait = !(flags & MSG_DONTWAIT);
     if (wait)
         atomic_store(&s->tx_waits, true);
-    /* Filters of system calls (sshd's) may know of write only, where the program itself calls no other. */
-    bool plain = !(flags & ~MSG_DONTWAIT) && (wait || atomic_load(&s->nonblocking));
-    ssize_t sent = plain ? real.write(fd, bytes, n) : real.send(fd, bytes, n, flags);
+    ssize_t sent = wire_send(fd, bytes, n, flags);
     if (wait)
         atomic_store(&s->tx_waits, false);
     return sent;
@@ -166,7 +164,7 @@ static ssize_t send_batch(int fd, struct slot *s, struct source *src, int flags,
 bool send_flush(int fd, struct slot *s, int flags) {
     if (s->tail && !s->tail_rides && !flush_tail(fd, s, flags))
         return false;
-    struct conn *c = s->early_left && s->shaker == getpid() ? conn_pin(s) : NULL;
+    struct conn *c = s->early_left && s->shaker == wire_getpid() ? conn_pin(s) : NULL;
     while (c && c->early_len) {
         struct iovec iov = {c->early + c->early_at, c->early_len};
         struct source src = {&iov, 1, 0, c->early_len};
@@ -202,7 +200,7 @@ void send_control(int fd, struct slot *s, uint8_t type, const uint8_t *body, siz
     if (len < 0)
         return;
     at += (size_t)len;
-    ssize_t sent = s->tail ? 0 : real.send(fd, scratch->tx, at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = s->tail ? 0 : wire_send(fd, scratch->tx, at, MSG_DONTWAIT | MSG_NOSIGNAL);
     bool lost = sent < 0 && errno != EAGAIN && errno != EINTR;
     if (sent < 0)
         sent = 0;
@@ -236,7 +234,7 @@ void send_alert(int fd, struct slot *s, uint8_t description) {
 /* The program shut writing down, or we did after an alert. The kernel knows best whether it has something
  * worse to tell. */
 static ssize_t broken_pipe(int fd, struct slot *s, int flags) {
-    if (s->tx_closed && !s->tail && real.send(fd, NULL, 0, flags) < 0)
+    if (s->tx_closed && !s->tail && wire_send(fd, NULL, 0, flags) < 0)
         return -1;
     if (!(flags & MSG_NOSIGNAL))
         raise(SIGPIPE);
@@ -281,10 +279,10 @@ static ssize_t send_early(int fd, struct slot *s, struct conn *c, struct source 
         return broken_pipe(fd, s, flags);
     bool wait = !(flags & MSG_DONTWAIT);
     if (!shake_reachable(fd, s, wait)) /* the kernel knows which signal goes with "not connected" */
-        return errno == ENOTCONN ? real.send(fd, NULL, 0, flags) : -1;
+        return errno == ENOTCONN ? wire_send(fd, NULL, 0, flags) : -1;
     ssize_t done = 0;
     while (src->left && atomic_load(&s->state) == SLOT_SHAKING) {
-        bool mine = c && (!s->shaker || s->shaker == getpid());
+        bool mine = c && (!s->shaker || s->shaker == wire_getpid());
         if (mine && c->going_plain && !c->reconnecting && !c->early_len)
             return done ? done : CONN_PLAIN;
         size_t n = 0;
@@ -342,7 +340,7 @@ static ssize_t send_nothing(int fd, struct slot *s, int flags) {
         return conn_dead_write(s, flags);
     if (s->half_closed || s->tx_closed)
         return broken_pipe(fd, s, flags);
-    return atomic_load(&s->state) == SLOT_OPEN ? real.send(fd, NULL, 0, flags) : 0;
+    return atomic_load(&s->state) == SLOT_OPEN ? wire_send(fd, NULL, 0, flags) : 0;
 }
 
 static bool lock_writer(struct slot *s, int flags) {

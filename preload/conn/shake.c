@@ -22,8 +22,8 @@
 #include "hello.h"
 #include "log.h"
 #include "options.h"
-#include "real.h"
 #include "send.h"
+#include "wire.h"
 
 enum { TICKET_MAX = 4096 }; /* must fit in front of a full batch */
 
@@ -69,6 +69,10 @@ static bool create(int fd, struct slot *s, struct conn *c) {
         config_server(&cfg, c);
     else
         config_client(&cfg, c);
+    if (confine_lost(CONFINE_RANDOM) || confine_deadly(CONFINE_MEMORY)) {
+        conn_fail(fd, s, ECONNRESET, "the program's seccomp filter forbids what a TLS handshake needs");
+        return false;
+    }
     c->shake = core_engine() ? api()->new_(&cfg, error) : NULL;
     if (!c->shake)
         conn_fail(fd, s, ECONNRESET, error);
@@ -80,7 +84,7 @@ static bool flush_output(int fd, struct conn *c, int more) {
     size_t len;
     const uint8_t *bytes;
     while ((bytes = api()->output(c->shake, &len)), len) {
-        ssize_t n = real.send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL | more);
+        ssize_t n = wire_send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL | more);
         if (n < 0)
             return errno != EAGAIN && errno != ENOTCONN && errno != EINTR;
         api()->output_taken(c->shake, (size_t)n);
@@ -118,7 +122,7 @@ static bool allowed(const struct slot *s, const struct conn *c, const char *peer
 static void acknowledge_now(int fd, const struct slot *s) {
     int on = 1;
     if (s->server == (s->rx.version == 0x0304))
-        real.setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+        wire_setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
 /* tx_lock and rx_lock are held. */
@@ -174,7 +178,7 @@ void shake_start(int fd, struct slot *s, struct conn *c) {
     if (atomic_load(&s->state) != SLOT_SHAKING || c->shake || c->going_plain || hello_awaited(s, c) ||
         hello_held(fd, s, c))
         return;
-    s->shaker = getpid();
+    s->shaker = wire_getpid();
     if (create(fd, s, c))
         settle(fd, s, c, api()->step(c->shake));
 }
@@ -266,14 +270,29 @@ static bool wait_is_over(struct slot *s) {
 
 static ssize_t wait_recv(int fd, struct slot *s, void *buf, size_t n, int flags) {
     if (flags & MSG_DONTWAIT)
-        return real.recv(fd, buf, n, flags);
+        return wire_recv(fd, buf, n, flags);
     atomic_store(&s->rx_waits, true);
-    ssize_t got = real.recv(fd, buf, n, flags);
+    ssize_t got = wire_recv(fd, buf, n, flags);
     int saved = errno;
     if (!wait_is_over(s))
         return -1;
     errno = saved;
     return got;
+}
+
+/* Bytes that are taken cannot be given back to a program that speaks plaintext. */
+static bool sniffed_blindly(int fd, struct slot *s, struct conn *c, const uint8_t *p) {
+    if (hello_awaited(s, c) && hello_begins(p, s->carry) == 0) {
+        conn_fail(fd, s, ECONNRESET,
+                  "the client speaks plaintext, and the program's seccomp filter forbids to look first");
+        return false;
+    }
+    if (s->carry >= RECORD_HEADER) {
+        c->sniffed = true;
+        hello_rule_out(c);
+        shake_start(fd, s, c);
+    }
+    return true;
 }
 
 /* The rest of a record whose beginning is in the carry. */
@@ -287,6 +306,10 @@ static enum look look_carry(int fd, struct slot *s, struct conn *c, int flags) {
         return look_eof(fd, s, c, true);
     s->carry += (uint32_t)n;
     slot_lock(&s->tx_lock);
+    if (!c->shake && !sniffed_blindly(fd, s, c, buffer)) {
+        slot_unlock(&s->tx_lock);
+        return LOOK_MORE;
+    }
     size_t fed = feed(fd, s, c, buffer, s->carry);
     if (fed || atomic_load(&s->state) != SLOT_SHAKING)
         slot_rx_release(s);
@@ -296,7 +319,7 @@ static enum look look_carry(int fd, struct slot *s, struct conn *c, int flags) {
 
 /* Takes the beginning of a record out of the kernel, so that readiness waits for its rest. */
 static void take_carry(int fd, struct slot *s, size_t n) {
-    ssize_t got = real.recv(fd, slot_rx_buffer(s), n, MSG_DONTWAIT);
+    ssize_t got = wire_recv(fd, slot_rx_buffer(s), n, MSG_DONTWAIT);
     s->carry = got > 0 ? (uint32_t)got : 0;
     if (!s->carry)
         slot_rx_release(s);
@@ -319,7 +342,7 @@ static enum look look_fresh(int fd, struct slot *s, struct conn *c, int flags) {
         shake_start(fd, s, c);
         fed = feed(fd, s, c, scratch->rx, (size_t)n);
         if (fed)
-            (void)!real.recv(fd, NULL, fed, MSG_TRUNC | MSG_DONTWAIT);
+            (void)!wire_recv(fd, NULL, fed, MSG_TRUNC | MSG_DONTWAIT);
         if (fed < (size_t)n && atomic_load(&s->state) == SLOT_SHAKING && !c->going_plain)
             take_carry(fd, s, (size_t)n - fed);
     } else if (!c->going_plain && atomic_load(&s->state) == SLOT_SHAKING) {
@@ -339,7 +362,7 @@ static enum shake_result await_relative(int fd, struct slot *s, bool wait) {
     uint32_t seen = atomic_load(&s->progress);
     if (atomic_load(&s->state) != SLOT_SHAKING)
         return SHAKE_OPEN;
-    if (kill(s->shaker, 0) && errno == ESRCH) {
+    if (!confine_lost(CONFINE_KILL) && kill(s->shaker, 0) && errno == ESRCH) {
         slot_lock(&s->tx_lock);
         conn_fail(fd, s, ECONNRESET, "the process that had begun the TLS handshake ended");
         slot_unlock(&s->tx_lock);
@@ -390,7 +413,7 @@ static bool await_peer(int fd, struct slot *s, struct conn *c) {
     else if (limit < 0)
         return true; /* the receive itself blocks, with the program's own timeout */
     atomic_store(&s->rx_waits, true);
-    int n = real.poll(&p, 1, limit);
+    int n = wire_poll(&p, 1, limit);
     if (!wait_is_over(s) || n < 0)
         return false;
     if (!n)
@@ -412,7 +435,7 @@ bool shake_connected(int fd) {
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
     int saved = errno;
-    bool connected = !getpeername(fd, (struct sockaddr *)&peer, &len);
+    bool connected = confine_lost(CONFINE_NAMES) || !wire_getpeername(fd, (struct sockaddr *)&peer, &len);
     errno = saved;
     return connected;
 }
@@ -421,7 +444,7 @@ bool shake_reachable(int fd, struct slot *s, bool wait) {
     if (s->server || s->shaker || shake_connected(fd))
         return true;
     struct pollfd p = {.fd = fd, .events = POLLOUT};
-    int n = real.poll(&p, 1, wait ? -1 : 0);
+    int n = wire_poll(&p, 1, wait ? -1 : 0);
     if (n > 0 && shake_connected(fd))
         return true;
     if (n == 0)
@@ -430,7 +453,7 @@ bool shake_reachable(int fd, struct slot *s, bool wait) {
         return false;
     int error = 0;
     socklen_t len = sizeof error;
-    real.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    wire_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
     errno = ENOTCONN;
     if (!error) /* the program has been told by SO_ERROR */
         return false;
@@ -476,7 +499,8 @@ static enum shake_result advance(int fd, struct slot *s, struct conn *c, bool wa
             continue;
         await_lowat(fd, s);
         int flags = wait && !output_waits(c) ? 0 : MSG_DONTWAIT;
-        enum look look = s->carry ? look_carry(fd, s, c, flags) : look_fresh(fd, s, c, flags);
+        enum look look =
+            s->carry || !wire_peeks() ? look_carry(fd, s, c, flags) : look_fresh(fd, s, c, flags);
         if (look == LOOK_NOTHING)
             return SHAKE_NOTHING;
         if (slot_orphaned(s))
@@ -499,7 +523,7 @@ enum shake_result shake_advance(int fd, struct slot *s, bool wait) {
     }
     slot_unlock(&s->tx_lock);
     struct conn *c = conn_pin(s);
-    enum shake_result r = !c || (s->shaker && s->shaker != getpid())
+    enum shake_result r = !c || (s->shaker && s->shaker != wire_getpid())
                               ? await_relative(fd, s, wait)
                               : advance(fd, s, c, wait && !atomic_load(&s->nonblocking));
     conn_unpin(c);

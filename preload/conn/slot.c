@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "real.h"
+#include "wire.h"
 
 /* A list whose head carries a counter, so that a slow thread cannot mistake a reused head for its own. */
 struct freelist {
@@ -32,6 +33,7 @@ struct arena {
     uid_t uid; /* whose keys these are */
     gid_t gid;
     _Atomic uint32_t in_use;
+    _Atomic bool loose;
     struct freelist slots, rx_regions, tx_regions;
 };
 
@@ -268,6 +270,8 @@ static void lock_init(pthread_mutex_t *lock) {
 /* Killed, but its parent has not asked yet: it holds nothing any more. */
 static bool zombie(pid_t pid) {
     char path[32], text[512];
+    if (confine_lost(CONFINE_FILES))
+        return false;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : real.read(fd, text, sizeof text - 1);
@@ -279,14 +283,12 @@ static bool zombie(pid_t pid) {
 }
 
 static bool alive(pid_t pid) {
-    if (atomic_load(&real_confined))
-        return true; /* must not ask */
-    return (!kill(pid, 0) || errno != ESRCH) && !zombie(pid);
+    return confine_lost(CONFINE_KILL) || ((!kill(pid, 0) || errno != ESRCH) && !zombie(pid));
 }
 
 bool slot_others_dead(const struct slot *s) {
     int saved = errno;
-    pid_t self = getpid();
+    pid_t self = wire_getpid();
     bool dead = !s->holders_lost && !atomic_load(&s->forking);
     for (size_t i = 0; dead && i < SLOT_HOLDERS; i++)
         dead = !s->holders[i] || s->holders[i] == self || !alive(s->holders[i]);
@@ -298,7 +300,7 @@ static bool abandoned(const struct slot *s) {
     if (atomic_load(&s->state) == SLOT_FREE || !slot_others_dead(s))
         return false;
     for (size_t i = 0; i < SLOT_HOLDERS; i++)
-        if (s->holders[i] == getpid())
+        if (s->holders[i] == wire_getpid())
             return false;
     return true;
 }
@@ -375,14 +377,14 @@ uint32_t slot_unref(struct slot *s) {
 }
 
 void slot_unhold(struct slot *s) {
-    pid_t self = getpid();
+    pid_t self = wire_getpid();
     for (size_t i = 0; i < SLOT_HOLDERS; i++)
         if (s->holders[i] == self)
             s->holders[i] = 0;
 }
 
 void slot_hold(struct slot *s) {
-    slot_hold_for(s, getpid());
+    slot_hold_for(s, wire_getpid());
 }
 
 void slot_hold_for(struct slot *s, pid_t self) {
@@ -521,6 +523,7 @@ void slot_rx_release(struct slot *s) {
     list_push(&arena->rx_regions, s->rx_region - 1);
     s->rx_region = SLOT_NO_REGION;
     s->carry = s->held = s->held_at = 0;
+    s->loose = false;
 }
 
 void slot_tx_release(struct slot *s) {
@@ -532,17 +535,27 @@ void slot_tx_release(struct slot *s) {
     s->tail_rides = false;
 }
 
+void slot_loose_begin(void) {
+    atomic_store(&arena->loose, true);
+}
+
+bool slot_loose_any(void) {
+    return arena && atomic_load_explicit(&arena->loose, memory_order_relaxed);
+}
+
 void slot_set_state(struct slot *s, enum slot_state state) {
     int saved = errno;
     atomic_store(&s->state, (uint8_t)state);
     atomic_fetch_add(&s->progress, 1);
-    real.syscall(SYS_futex, &s->progress, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    if (!confine_lost(CONFINE_FUTEX))
+        real.syscall(SYS_futex, &s->progress, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     errno = saved;
 }
 
 void slot_wait(struct slot *s, uint32_t seen, int ms) {
     struct timespec limit = {ms / 1000, (long)(ms % 1000) * 1000000};
-    real.syscall(SYS_futex, &s->progress, FUTEX_WAIT, seen, &limit, NULL, 0);
+    if (!confine_lost(CONFINE_FUTEX))
+        real.syscall(SYS_futex, &s->progress, FUTEX_WAIT, seen, &limit, NULL, 0);
 }
 
 static void address_text(const union slot_address *a, char *out, size_t size) {

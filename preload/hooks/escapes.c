@@ -31,9 +31,8 @@ EXPORT long syscall(long number, ...) {
             errno = ENOSYS;
             return -1;
         }
-        if (number == SYS_seccomp && a[0] != SECCOMP_GET_ACTION_AVAIL && a[0] != SECCOMP_GET_NOTIF_SIZES)
-            process_confined();
-        if (process_copies(number, a, &result) || numbers_serve(number, a, &result))
+        if (process_copies(number, a, &result) || confining_serve(number, a, &result) ||
+            numbers_serve(number, a, &result))
             return result;
     }
     return real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);

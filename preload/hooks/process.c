@@ -1,11 +1,9 @@
 /* process.c - hooks: fork, exit, and the ways to lose access to files. */
 #include "hook.h"
 
-#include <stdarg.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -93,24 +91,6 @@ EXPORT void quick_exit(int status) {
     leave();
     real.quick_exit(status);
     __builtin_unreachable();
-}
-
-/* A filter of system calls comes over the program: load what is needed, and be sparing from now on. */
-void process_confined(void) {
-    core_settle();
-    atomic_store(&real_confined, true);
-}
-
-EXPORT int prctl(int option, ...) {
-    unsigned long a[4];
-    va_list ap;
-    va_start(ap, option);
-    for (int i = 0; i < 4; i++)
-        a[i] = va_arg(ap, unsigned long);
-    va_end(ap);
-    if (option == PR_SET_SECCOMP && core.active)
-        process_confined();
-    return real.prctl(option, a[0], a[1], a[2], a[3]);
 }
 
 /* After these the certificates or the engine may be out of reach. */

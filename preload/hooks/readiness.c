@@ -5,7 +5,10 @@
 #include <limits.h>
 #include <string.h>
 
+#include "confine.h"
+#include "driver.h"
 #include "filter.h"
+#include "wire.h"
 
 /* No managed descriptor in this process: nothing to ask. */
 static bool idle(void) {
@@ -43,6 +46,20 @@ static const struct timespec *patience_left(const struct patience *p, struct tim
     return left;
 }
 
+static bool is_over(const struct timespec *left) {
+    return left && !left->tv_sec && !left->tv_nsec;
+}
+
+/* How long the kernel may be asked to wait: not at all when there is something to tell, and only for a moment
+ * when nobody else does the driver's work. */
+static const struct timespec *nap_of(const struct timespec *left, bool held, struct timespec *nap) {
+    enum { MOMENT_NS = 10000000 };
+    *nap = (struct timespec){0, held ? 0 : MOMENT_NS};
+    if (!held && (!confine_lost(CONFINE_THREAD) || !driver_step()))
+        return left;
+    return left && !left->tv_sec && left->tv_nsec < nap->tv_nsec ? left : nap;
+}
+
 /* --- poll ---------------------------------------------------------------------------------------- */
 
 static int filter_poll(struct pollfd *fds, nfds_t n, int ready) {
@@ -58,17 +75,44 @@ static int filter_poll(struct pollfd *fds, nfds_t n, int ready) {
     return ready;
 }
 
-static int ppoll_filtered(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
-                          const sigset_t *mask) {
+/* Plaintext that the kernel does not know of: counts the descriptors that have it, and adds it to what the
+ * kernel said. */
+static int held_poll(struct pollfd *fds, nfds_t n, bool tell, int ready) {
+    const short input = POLLIN | POLLRDNORM;
+    for (nfds_t i = 0; filter_loose() && i < n; i++) {
+        if (!(fds[i].events & input) || !filter_held(fds[i].fd))
+            continue;
+        if (!tell || !fds[i].revents)
+            ready++;
+        if (tell)
+            fds[i].revents = (short)(fds[i].revents | (fds[i].events & input));
+    }
+    return ready;
+}
+
+/* The program's own call is the one that is made: a seccomp filter may know no other. */
+static int ask_poll(struct pollfd *fds, nfds_t n, const struct timespec *t, const sigset_t *mask, bool pure) {
+    if (!pure)
+        return real.ppoll(fds, n, t, mask);
+    long ms = t ? t->tv_sec * 1000 + (t->tv_nsec + 999999) / 1000000 : -1;
+    return real.poll(fds, n, ms > INT_MAX ? INT_MAX : (int)ms);
+}
+
+/* pure: poll's timeout and no mask. */
+static int poll_filtered(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask,
+                         bool pure) {
     struct patience p = patience_of(timeout);
-    struct timespec left;
+    struct timespec left, nap;
     for (;;) {
-        const struct timespec *t = patience_left(&p, &left);
-        int ready = real.ppoll(fds, n, t, mask);
-        if (ready <= 0)
+        bool held = held_poll(fds, n, false, 0) > 0;
+        const struct timespec *whole = patience_left(&p, &left), *t = nap_of(whole, held, &nap);
+        int ready = ask_poll(fds, n, t, mask, pure);
+        if (ready < 0 || (!ready && t == whole))
             return ready;
         ready = filter_poll(fds, n, ready);
-        if (ready > 0)
+        if (held)
+            ready = held_poll(fds, n, true, ready);
+        if (ready > 0 || (t && is_over(whole)))
             return ready;
     }
 }
@@ -84,7 +128,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout) {
     if (idle() || !fds || !any_managed(fds, n))
         return real.poll(fds, n, timeout);
     struct timespec t = {timeout / 1000, (long)(timeout % 1000) * 1000000};
-    return ppoll_filtered(fds, n, timeout < 0 ? NULL : &t, NULL);
+    return poll_filtered(fds, n, timeout < 0 ? NULL : &t, NULL, true);
 }
 
 EXPORT int __poll(struct pollfd *fds, nfds_t n, int timeout) {
@@ -94,7 +138,7 @@ EXPORT int __poll(struct pollfd *fds, nfds_t n, int timeout) {
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask) {
     if (idle() || !fds || !any_managed(fds, n))
         return real.ppoll(fds, n, timeout, mask);
-    return ppoll_filtered(fds, n, timeout, mask);
+    return poll_filtered(fds, n, timeout, mask, false);
 }
 
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t room) {
@@ -129,6 +173,10 @@ static void set_clear(fd_set *set, int fd) {
     ((set_word *)(void *)set)[fd / WORD_BITS] &= ~((set_word)1 << (fd % WORD_BITS));
 }
 
+static void set_add(fd_set *set, int fd) {
+    ((set_word *)(void *)set)[fd / WORD_BITS] |= (set_word)1 << (fd % WORD_BITS);
+}
+
 static bool set_managed(const fd_set *set, int n) {
     for (int fd = fdtable_next(0); set && fd >= 0 && fd < n; fd = fdtable_next(fd + 1))
         if (set_has(set, fd))
@@ -139,7 +187,7 @@ static bool set_managed(const fd_set *set, int n) {
 /* An error is true news, and a look at the queue would use it up. */
 static bool failed(int fd) {
     struct pollfd p = {.fd = fd};
-    return real.poll(&p, 1, 0) == 1;
+    return wire_poll(&p, 1, 0) == 1;
 }
 
 static int filter_set(fd_set *set, int n, int ready) {
@@ -165,17 +213,32 @@ static void sets_copy(struct sets *s, bool restore) {
                    s->bytes);
 }
 
+static int held_set(struct sets *s, int n, bool tell, int ready) {
+    for (int fd = filter_loose() ? fdtable_next(0) : -1; fd >= 0 && fd < n; fd = fdtable_next(fd + 1)) {
+        if (!set_has((const fd_set *)(const void *)s->saved[0], fd) || !filter_held(fd))
+            continue;
+        if (!tell || !set_has(s->set[0], fd))
+            ready++;
+        if (tell)
+            set_add(s->set[0], fd);
+    }
+    return ready;
+}
+
 static int pselect_filtered(int n, struct sets *s, const struct timespec *timeout, const sigset_t *mask) {
     struct patience p = patience_of(timeout);
-    struct timespec left;
+    struct timespec left, nap;
     sets_copy(s, false);
     for (;;) {
-        const struct timespec *t = patience_left(&p, &left);
+        bool held = held_set(s, n, false, 0) > 0;
+        const struct timespec *whole = patience_left(&p, &left), *t = nap_of(whole, held, &nap);
         int ready = real.pselect(n, s->set[0], s->set[1], s->set[2], t, mask);
-        if (ready <= 0)
+        if (ready < 0 || (!ready && t == whole))
             return ready;
         ready = filter_set(s->set[0], n, ready);
-        if (ready > 0)
+        if (held)
+            ready = held_set(s, n, true, ready);
+        if (ready > 0 || (t && is_over(whole)))
             return ready;
         sets_copy(s, true);
     }
@@ -216,19 +279,30 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
     return r;
 }
 
+static bool epoll_passes(void) {
+    return !filter_epoll_needed() && !filter_loose();
+}
+
+/* What the kernel said, without what is untrue, with what it does not know of. */
+static int epoll_corrected(int epfd, struct epoll_event *events, int n, int max, bool held) {
+    n = filter_epoll(epfd, events, n);
+    return held ? filter_epoll_tell(epfd, events, n, max) : n;
+}
+
 EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
                         const sigset_t *mask) {
-    if (!filter_epoll_needed())
+    if (epoll_passes())
         return real.epoll_pwait2(epfd, events, max, timeout, mask);
     struct patience p = patience_of(timeout);
-    struct timespec left;
+    struct timespec left, nap;
     for (;;) {
-        const struct timespec *t = patience_left(&p, &left);
+        bool held = filter_loose() && filter_epoll_holds(epfd);
+        const struct timespec *whole = patience_left(&p, &left), *t = nap_of(whole, held, &nap);
         int n = real.epoll_pwait2(epfd, events, max, t, mask);
-        if (n <= 0)
+        if (n < 0 || (!n && t == whole))
             return n;
-        n = filter_epoll(epfd, events, n);
-        if (n > 0)
+        n = epoll_corrected(epfd, events, n, max, held);
+        if (n > 0 || (t && is_over(whole)))
             return n;
     }
 }
@@ -236,25 +310,26 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max, const str
 /* In milliseconds, rounded up so that a wait never ends early. The program's own call is the one that is
  * made: an older kernel or a seccomp filter may know no other. */
 EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout, const sigset_t *mask) {
-    if (!filter_epoll_needed())
+    if (epoll_passes())
         return real.epoll_pwait(epfd, events, max, timeout, mask);
-    struct timespec t = {timeout / 1000, (long)(timeout % 1000) * 1000000}, left;
+    struct timespec t = {timeout / 1000, (long)(timeout % 1000) * 1000000}, left, nap;
     struct patience p = patience_of(timeout < 0 ? NULL : &t);
     for (;;) {
-        int n = mask ? real.epoll_pwait(epfd, events, max, timeout, mask)
-                     : real.epoll_wait(epfd, events, max, timeout);
-        if (n <= 0)
+        bool held = filter_loose() && filter_epoll_holds(epfd);
+        const struct timespec *whole = patience_left(&p, &left), *some = nap_of(whole, held, &nap);
+        long ms = some ? some->tv_sec * 1000 + (some->tv_nsec + 999999) / 1000000 : -1;
+        int n = mask ? real.epoll_pwait(epfd, events, max, (int)ms, mask)
+                     : real.epoll_wait(epfd, events, max, (int)ms);
+        if (n < 0 || (!n && some == whole))
             return n;
-        n = filter_epoll(epfd, events, n);
-        if (n > 0)
+        n = epoll_corrected(epfd, events, n, max, held);
+        if (n > 0 || (some && is_over(whole)))
             return n;
-        if (patience_left(&p, &left))
-            timeout = (int)(left.tv_sec * 1000 + (left.tv_nsec + 999999) / 1000000);
     }
 }
 
 EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout) {
-    if (!filter_epoll_needed())
+    if (epoll_passes())
         return real.epoll_wait(epfd, events, max, timeout);
     return epoll_pwait(epfd, events, max, timeout, NULL);
 }

@@ -19,6 +19,9 @@ struct context {
 /* A referenced context with the newest usable credentials; NULL with the reason in error. */
 __attribute__((warn_unused_result)) struct context *context_get(const struct handshake_config *cfg,
                                                                 char *error);
+
+/* No file is looked at from now on: loaded credentials stay, others cannot be had. */
+void context_freeze(void);
 void context_put(struct context *c);
 
 #endif

@@ -1,0 +1,157 @@
+/* wire.c - what is left of our system calls behind a seccomp filter of the program's own. Each of them makes
+ * only calls that the filter allows. */
+#include "wire.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "fdtable.h"
+
+enum {
+    STEP = 2048, /* the send buffer of a socket that polls writable has room for this much */
+    DISCARD = 4096,
+};
+
+static _Atomic pid_t known_pid;
+
+int wire_denied(void) {
+    errno = EPERM;
+    return -1;
+}
+
+void wire_learn_pid(void) {
+    if (!confine_lost(CONFINE_PID))
+        atomic_store(&known_pid, getpid());
+}
+
+pid_t wire_getpid_confined(void) {
+    return atomic_load(&known_pid);
+}
+
+/* --- waiting ------------------------------------------------------------------------------------- */
+
+static struct timespec *span_of(int ms, struct timespec *t) {
+    *t = (struct timespec){ms / 1000, (long)(ms % 1000) * 1000000};
+    return ms < 0 ? NULL : t;
+}
+
+/* One descriptor, by select. */
+static int select_one(struct pollfd *p, int timeout) {
+    struct timespec t;
+    fd_set in, out, bad;
+    if (p->fd < 0 || p->fd >= FD_SETSIZE)
+        return wire_denied();
+    FD_ZERO(&in);
+    FD_ZERO(&out);
+    FD_ZERO(&bad);
+    if (p->events & (POLLIN | POLLRDHUP))
+        FD_SET(p->fd, &in);
+    if (p->events & POLLOUT)
+        FD_SET(p->fd, &out);
+    FD_SET(p->fd, &bad);
+    int n = real.pselect(p->fd + 1, &in, &out, &bad, span_of(timeout, &t), NULL);
+    p->revents = 0;
+    if (n > 0 && FD_ISSET(p->fd, &in))
+        p->revents |= POLLIN;
+    if (n > 0 && FD_ISSET(p->fd, &out))
+        p->revents |= POLLOUT;
+    return n > 0 ? p->revents != 0 : n;
+}
+
+int wire_poll_confined(struct pollfd *fds, nfds_t n, int timeout) {
+    struct timespec t;
+    if (!confine_lost(CONFINE_PPOLL))
+        return real.ppoll(fds, n, span_of(timeout, &t), NULL);
+    if (!confine_lost(CONFINE_SELECT) && n == 1)
+        return select_one(fds, timeout);
+    return wire_denied();
+}
+
+/* Does the kernel never make this descriptor wait? */
+static bool nonblocking(int fd) {
+    struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
+    return s && atomic_load(&s->nonblocking);
+}
+
+/* Would a call on a blocking descriptor return at once? When nobody can tell: no. */
+static bool ready(int fd, short events, short *got) {
+    struct pollfd p = {.fd = fd, .events = events};
+    bool yes = wire_poll(&p, 1, 0) == 1;
+    *got = yes ? p.revents : 0;
+    if (!yes)
+        errno = EAGAIN;
+    return yes;
+}
+
+/* --- receiving ----------------------------------------------------------------------------------- */
+
+static ssize_t discard(int fd, size_t n) {
+    uint8_t waste[DISCARD];
+    size_t done = 0;
+    while (done < n) {
+        size_t part = n - done < sizeof waste ? n - done : sizeof waste;
+        ssize_t got = real.read(fd, waste, part);
+        if (got <= 0)
+            return done ? (ssize_t)done : got;
+        done += (size_t)got;
+        if ((size_t)got < part)
+            break;
+    }
+    return (ssize_t)done;
+}
+
+ssize_t wire_recv_confined(int fd, void *buf, size_t n, int flags) {
+    short got;
+    if (!confine_lost(CONFINE_RECVMSG)) {
+        struct iovec iov = {buf, n};
+        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+        return real.recvmsg(fd, &msg, flags);
+    }
+    if (flags & MSG_PEEK)
+        return wire_denied();
+    if ((flags & MSG_DONTWAIT) && !nonblocking(fd) && !ready(fd, POLLIN, &got))
+        return -1;
+    return buf ? real.read(fd, buf, n) : discard(fd, n);
+}
+
+/* --- sending ------------------------------------------------------------------------------------- */
+
+/* Without blocking on a descriptor that would: in steps for which there is room. Nor is there a flag against
+ * SIGPIPE, so a connection that is gone is not written to. */
+static ssize_t write_steps(int fd, const uint8_t *p, size_t n, bool steps, bool quiet) {
+    size_t done = 0;
+    do {
+        short state = 0;
+        size_t part = steps && n - done > STEP ? STEP : n - done;
+        if (steps && !ready(fd, POLLOUT, &state))
+            break;
+        if (quiet && !steps)
+            (void)ready(fd, POLLOUT, &state);
+        if (quiet && (state & (POLLERR | POLLHUP))) {
+            errno = EPIPE;
+            return -1;
+        }
+        ssize_t sent = real.write(fd, p + done, part);
+        if (sent < 0)
+            break;
+        done += (size_t)sent;
+        if ((size_t)sent < part)
+            break;
+    } while (done < n);
+    return done || !n ? (ssize_t)done : -1;
+}
+
+ssize_t wire_send_confined(int fd, const void *buf, size_t n, int flags) {
+    if (!confine_lost(CONFINE_SENDMSG)) {
+        struct iovec iov = {(void *)(uintptr_t)buf, n};
+        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+        return real.sendmsg(fd, &msg, flags);
+    }
+    if (!n)
+        return real.write(fd, "", 0);
+    bool steps = (flags & MSG_DONTWAIT) && !nonblocking(fd);
+    return write_steps(fd, buf, n, steps, flags & MSG_NOSIGNAL);
+}
