@@ -487,7 +487,7 @@ static enum shake_result advance(int fd, struct slot *s, struct conn *c, bool wa
             fallback_continue(fd, s, c, wait);
         else if (c->going_plain)
             fallback_plain(fd, s, c, NULL);
-        else if (c->shake)
+        else if (c->shake && atomic_load(&s->state) == SLOT_SHAKING)
             settle(fd, s, c, api()->step(c->shake)); /* what did not fit into the kernel's buffer last time */
         bool plain = c->going_plain;
         slot_unlock(&s->tx_lock);
