@@ -3,6 +3,7 @@
 #include "hook.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "confine.h"
@@ -203,8 +204,22 @@ static int filter_set(fd_set *set, int n, int ready) {
 struct sets {
     fd_set *set[3];
     size_t bytes;
-    unsigned char saved[3][SELECT_MAX / 8];
+    unsigned char *saved[3];
 };
+
+/* Threads may have stacks of a few KiB, so only sets of the usual size are kept there. False: out of memory.
+ */
+struct room {
+    unsigned char usual[3][sizeof(fd_set)];
+    unsigned char *large;
+};
+
+static bool sets_begin(struct sets *s, struct room *room) {
+    room->large = s->bytes > sizeof(fd_set) ? malloc(3 * s->bytes) : NULL;
+    for (size_t i = 0; i < 3; i++)
+        s->saved[i] = room->large ? room->large + i * s->bytes : room->usual[i];
+    return room->large || s->bytes <= sizeof(fd_set);
+}
 
 static void sets_copy(struct sets *s, bool restore) {
     for (int i = 0; i < 3; i++)
@@ -244,12 +259,24 @@ static int pselect_filtered(int n, struct sets *s, const struct timespec *timeou
     }
 }
 
+static int pselect_roomy(int n, struct sets *s, const struct timespec *timeout, const sigset_t *mask) {
+    struct room room;
+    if (!sets_begin(s, &room)) {
+        errno = ENOMEM;
+        return -1;
+    }
+    int ready = pselect_filtered(n, s, timeout, mask), saved = errno;
+    free(room.large);
+    errno = saved;
+    return ready;
+}
+
 EXPORT int pselect(int n, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
                    const sigset_t *mask) {
     if (idle() || n <= 0 || n > SELECT_MAX || !set_managed(in, n))
         return real.pselect(n, in, out, except, timeout, mask);
     struct sets s = {.set = {in, out, except}, .bytes = set_bytes(n)};
-    return pselect_filtered(n, &s, timeout, mask);
+    return pselect_roomy(n, &s, timeout, mask);
 }
 
 EXPORT int select(int n, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout) {
@@ -260,7 +287,7 @@ EXPORT int select(int n, fd_set *in, fd_set *out, fd_set *except, struct timeval
     if (timeout)
         t = (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000};
     struct patience p = patience_of(timeout ? &t : NULL);
-    int ready = pselect_filtered(n, &s, timeout ? &t : NULL, NULL);
+    int ready = pselect_roomy(n, &s, timeout ? &t : NULL, NULL);
     if (timeout && patience_left(&p, &left)) /* Linux tells how much was left */
         *timeout = (struct timeval){left.tv_sec, left.tv_nsec / 1000};
     return ready;
