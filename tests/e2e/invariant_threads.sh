@@ -15,6 +15,7 @@ close under a reader in the handshake: the new number is left alone
 close under a blocked writer: number used again, nothing in the pipe
 cancelled in a read, closed in the clean-up: cancelled, the peer sees 0
 cancelled in a write: cancelled
+select and read in a thread with little stack: 4 bytes
 END
 WAY=plain
 run - "$threads" "$IP" 7000 >"$T/log/plain"

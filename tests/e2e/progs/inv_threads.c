@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -299,6 +300,34 @@ static void cancel_in_write(void) {
     close(far);
 }
 
+static void *selector(void *arg) {
+    struct result *r = arg;
+    struct timeval t = {5, 0};
+    char buf[8];
+    fd_set in;
+    FD_ZERO(&in);
+    FD_SET(near, &in);
+    r->n = select(near + 1, &in, NULL, NULL, &t) == 1 ? read(near, buf, sizeof buf) : -1;
+    return NULL;
+}
+
+static void small_stack(void) {
+    struct result r = {0};
+    pthread_attr_t attr;
+    pthread_t t;
+    begin("select and read in a thread with little stack");
+    open_pair(true);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, (size_t)sysconf(_SC_THREAD_STACK_MIN));
+    if (pthread_create(&t, &attr, selector, &r))
+        die("pthread_create");
+    (void)!write(far, "abcd", 4);
+    pthread_join(t, NULL);
+    printf("%zd bytes\n", r.n);
+    close(near);
+    close(far);
+}
+
 int main(int argc, char **argv) {
     int on = 1;
     if (argc != 3)
@@ -320,5 +349,6 @@ int main(int argc, char **argv) {
     close_under_writer();
     cancel_in_read();
     cancel_in_write();
+    small_stack();
     return 0;
 }
