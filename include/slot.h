@@ -110,6 +110,9 @@ struct slot {
 /* Maps the arena (once per process family). False when memory cannot be reserved. */
 bool slot_arena_ready(void);
 
+/* Bytes of address space that it has, or will have. */
+size_t slot_arena_size(void);
+
 /* The arena's file, for the one who keeps it out of the program's way; -1 when there is none or it was handed
  * out before. */
 int slot_arena_file(void);

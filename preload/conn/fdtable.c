@@ -91,7 +91,7 @@ int fdtable_next(int from) {
 int fdtable_own_move(int fd) {
     struct rlimit limit = {1024, 1024};
     if (!confine_lost(CONFINE_LIMITS))
-        getrlimit(RLIMIT_NOFILE, &limit);
+        real.getrlimit(RLIMIT_NOFILE, &limit);
     int floor = FDTABLE_OWN_FLOOR;
     if (limit.rlim_cur < FDTABLE_OWN_MAX)
         floor = limit.rlim_cur > 128 ? (int)limit.rlim_cur - 64 : (int)limit.rlim_cur / 2;

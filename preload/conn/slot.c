@@ -60,7 +60,7 @@ static size_t round_page(size_t n) {
 
 static uint32_t wanted_capacity(void) {
     struct rlimit limit;
-    rlim_t n = getrlimit(RLIMIT_NOFILE, &limit) ? 0 : limit.rlim_max;
+    rlim_t n = real.getrlimit(RLIMIT_NOFILE, &limit) ? 0 : limit.rlim_max;
     /* Related processes share the arena, each with its own limit. */
     n = n > ARENA_MAX / 4 ? ARENA_MAX : n * 4;
     return n < ARENA_MIN ? ARENA_MIN : (uint32_t)n;
@@ -80,7 +80,7 @@ static struct layout layout_of(uint32_t capacity) {
 /* A memory file of that size, or -1: then nobody but forked children can share the arena. */
 static int make_file(size_t size) {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur < size)
+    if (real.getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur < size)
         return -1; /* the kernel would send SIGXFSZ */
     int fd = memfd_create("mtlswrap-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
@@ -142,6 +142,10 @@ bool slot_arena_ready(void) {
             break;
     pthread_mutex_unlock(&arena_lock);
     return arena != NULL;
+}
+
+size_t slot_arena_size(void) {
+    return layout_of(arena ? arena->capacity : wanted_capacity()).all;
 }
 
 int slot_arena_file(void) {
