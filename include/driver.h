@@ -19,6 +19,13 @@ void driver_attend(struct conn *c, unsigned patience);
 void driver_forget(struct conn *c);
 /* Does the driver's work in this thread until no closing connection is left, at most ms. */
 void driver_finish(unsigned ms);
+/* No thread is to be had (a seccomp filter, a limit of processes): the program's own calls do the work. */
+bool driver_unmanned(void);
+/* A connection was closed and nobody else will see it off: does so here, at most ms. */
+void driver_see_off(unsigned ms);
+/* Before a blocking call on fd: does the driver's work until fd has something to tell or none is left. False:
+ * a signal came. */
+bool driver_stand_in(int fd, short events);
 /* true: from now on the thread ends as soon as nothing is left to do, and none is started. false: waits until
  * it has ended if that is so, and allows one again. */
 void driver_rest(bool on);

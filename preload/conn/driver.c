@@ -41,6 +41,7 @@ static bool running, sleeping, cond_ready;
 static bool resting, joinable; /* driver_rest; an ended thread is to be joined */
 static uint64_t wakes_at;
 static pthread_t thread;
+static _Atomic bool unmanned;
 static _Atomic bool exiting; /* the process only waits for us */
 
 static void *run(void *arg);
@@ -85,7 +86,10 @@ static void cond_init(void) {
 static void start_thread(void) {
     sigset_t all, old;
     pthread_attr_t attr;
-    if (resting || confine_lost(CONFINE_THREAD) || !fdtable_mine())
+    if (resting || !fdtable_mine())
+        return;
+    atomic_store(&unmanned, confine_lost(CONFINE_THREAD));
+    if (confine_lost(CONFINE_THREAD))
         return;
     cond_init();
     pthread_attr_init(&attr);
@@ -93,6 +97,7 @@ static void start_thread(void) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     running = !pthread_create(&thread, &attr, run, NULL);
+    atomic_store(&unmanned, !running);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attr);
 }
@@ -427,25 +432,50 @@ static void *run(void *arg) {
     return arg;
 }
 
-void driver_finish(unsigned ms) {
+static void work_off(unsigned ms) {
     uint64_t end = conn_now() + ms;
-    atomic_store(&exiting, true);
     struct round r = {0};
     int nap = NAP_MIN_MS;
     pthread_mutex_lock(&lock);
     while (closing && conn_now() < end) {
-        if (running) { /* it does the work; look now and then */
+        if (!running)
+            attend_due(&r);
+        if (!r.count) { /* nothing to wait for but the time, or a thread that does the work */
             pthread_mutex_unlock(&lock);
             wire_poll(NULL, 0, 1);
             pthread_mutex_lock(&lock);
             continue;
         }
-        attend_due(&r);
-        if (r.count)
-            nap_in_poll(&r, &nap);
+        nap_in_poll(&r, &nap);
     }
     pthread_mutex_unlock(&lock);
     free(r.fds);
+}
+
+void driver_finish(unsigned ms) {
+    atomic_store(&exiting, true);
+    work_off(ms);
+}
+
+bool driver_unmanned(void) {
+    return __builtin_expect(atomic_load_explicit(&unmanned, memory_order_relaxed), 0);
+}
+
+void driver_see_off(unsigned ms) {
+    if (driver_unmanned())
+        work_off(ms);
+}
+
+bool driver_stand_in(int fd, short events) {
+    enum { MOMENT_MS = 10 };
+    int n = 0;
+    while (driver_unmanned() && !n && driver_step()) {
+        struct pollfd p = {.fd = fd, .events = events};
+        n = wire_poll(&p, 1, MOMENT_MS);
+        if (n < 0 && errno == EPERM) /* not even that can be asked */
+            n = 1;
+    }
+    return n >= 0;
 }
 
 bool driver_step(void) {
@@ -499,6 +529,7 @@ void driver_fork_child(void) {
     }
     list = NULL;
     length = closing = 0;
+    atomic_store(&unmanned, false);
     running = sleeping = cond_ready = resting = joinable = false;
     pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&let_go, NULL);

@@ -68,7 +68,9 @@ static bool hand_over(int fd, struct conn *c) {
         c->deadline_ms = conn_now() + DRIVER_DELIVERY_MS;
     else if (c->deadline_ms < conn_now() + c->mesh->linger_ms)
         c->deadline_ms = conn_now() + c->mesh->linger_ms;
+    unsigned patience = c->mesh->linger_ms;
     driver_attend(c, 0);
+    driver_see_off(patience);
     return true;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "conn.h"
+#include "driver.h"
 #include "fdtable.h"
 #include "recv.h"
 #include "wire.h"
@@ -237,7 +238,7 @@ void filter_fork_done(void) {
 /* --- plaintext that the kernel does not know of -------------------------------------------------- */
 
 bool filter_loose(void) {
-    return slot_loose_any() || confine_lost(CONFINE_THREAD);
+    return slot_loose_any() || driver_unmanned();
 }
 
 bool filter_held(int fd) {

@@ -15,6 +15,7 @@
 
 #include "conn.h"
 #include "core.h"
+#include "driver.h"
 #include "fdtable.h"
 #include "memory.h"
 #include "options.h"
@@ -291,6 +292,8 @@ static ssize_t blocking_recv(int fd, struct slot *s, struct fill *f, size_t n, i
     /* Cancellation or a jump out of the call must find everything in its place. */
     save_carry(s, f);
     options_lowat_exactly(fd, s, lowat);
+    if (!driver_stand_in(fd, POLLIN))
+        return -1;
     atomic_store(&s->rx_waits, true);
     ssize_t got = wire_recv(fd, f->buf + f->have, n, flags);
     if (still_ours(s, f, generation, got))

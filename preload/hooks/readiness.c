@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "confine.h"
 #include "driver.h"
 #include "filter.h"
 #include "wire.h"
@@ -56,7 +55,7 @@ static bool is_over(const struct timespec *left) {
 static const struct timespec *nap_of(const struct timespec *left, bool held, struct timespec *nap) {
     enum { MOMENT_NS = 10000000 };
     *nap = (struct timespec){0, held ? 0 : MOMENT_NS};
-    if (!held && (!confine_lost(CONFINE_THREAD) || !driver_step()))
+    if (!held && (!driver_unmanned() || !driver_step()))
         return left;
     return left && !left->tv_sec && left->tv_nsec < nap->tv_nsec ? left : nap;
 }
