@@ -171,6 +171,11 @@ static enum need after_goodbye(struct conn *c) {
     return peer_ended(c->fd) ? NEED_FREE : NEED_INPUT;
 }
 
+/* This process has closed it in the middle of the handshake that it had begun; relatives go on using it. */
+static bool others_use(const struct slot *s) {
+    return atomic_load(&s->refs) > 1 && !slot_others_dead(s);
+}
+
 /* The program has closed this one: deliver, say goodbye, read the rest away. */
 static enum need linger(struct conn *c) {
     struct slot *s = c->slot;
@@ -181,14 +186,16 @@ static enum need linger(struct conn *c) {
     c->deadline_ms = conn_now() + DRIVER_DELIVERY_MS;
     if (!slot_lock_soon(&s->tx_lock, &s->tx_waits))
         return NEED_OUTPUT; /* a relative is writing */
-    bool flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (flushed) {
+    bool flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL), last = !others_use(s);
+    if (flushed && last) {
         send_goodbye(c->fd, s);
         flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
     slot_unlock(&s->tx_lock);
     if (!flushed)
         return NEED_OUTPUT;
+    if (!last)
+        return NEED_FREE;
     c->said_goodbye = true;
     wire_shutdown(c->fd, SHUT_WR);
     return after_goodbye(c);
@@ -282,9 +289,13 @@ static uint64_t next_look(const struct conn *c) {
 static void end_closing(struct conn *c) {
     struct slot *s = c->slot;
     int fd = c->fd;
+    bool shared = others_use(s);
     conn_drop(c);
     fdtable_own_close(fd);
-    farewell_free(s);
+    if (shared && slot_unref(s))
+        slot_unhold(s);
+    else
+        farewell_free(s);
 }
 
 /* --- the loop ------------------------------------------------------------------------------------ */

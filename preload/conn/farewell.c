@@ -128,6 +128,7 @@ static void leave_to_others(int fd, struct slot *s, struct conn *c) {
         slot_unref(s);
     }
     conn_drop(c);
+    slot_unhold(s); /* still running, but no longer one who could say close_notify */
 }
 
 /* The driver must not use a number that is about to mean something else. */
@@ -164,8 +165,10 @@ void farewell_lost(struct slot *s) {
         move_to_twin(c->fd, s, c);
     else if (!left || slot_others_dead(s))
         farewell_free(s);
-    else if (c)
+    else if (c) {
         conn_drop(c);
+        slot_unhold(s);
+    }
     errno = saved;
 }
 
