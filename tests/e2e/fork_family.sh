@@ -25,3 +25,18 @@ scenario() {
     hasnt "$T/seen.$WAY" 'torn|something else|E[A-Z]+ '
 }
 three_ways scenario plain strict permissive disable
+
+# Killed in the midst of a send: an error at both ends, or nothing was torn; never a byte in the clear, nobody hangs.
+WAY=torn
+mesh STRICT ISTIO_MUTUAL
+capture_start
+start lines app/server "$family" serve "$IP" 7001 3
+wait_listen lines 7001
+for _ in 1 2 3; do
+    run app/client "$family" torn "$IP" 7001 >>"$T/seen.torn"
+done
+join lines 30
+capture_stop
+wire_protected
+equal 'ends' 3 "$(grep -c 'end$' "$T/log/lines")"
+equal 'words of the survivor' 3 "$(grep -cE '^torn: (whole|ECONNRESET)$' "$T/seen.torn")"

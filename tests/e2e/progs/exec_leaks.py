@@ -141,7 +141,7 @@ def replaced(where):
     if os.fork() == 0:
         gone, kept = Peer(where, False), Peer(where, True)
         gone.sock.sendall(b"quiet\n" * 1000)
-        os.execv("/bin/sh", ["sh", "-c", by_shell(kept, "kept") + f"; exec 1>&{kept.fd}; exec echo more"])
+        os.execv("/bin/sh", ["sh", "-c", by_shell(kept, "kept") + f"; exec 1>&{kept.fd}; exec echo quiet more"])
     print(os.waitstatus_to_exitcode(os.wait()[1]))
 
 

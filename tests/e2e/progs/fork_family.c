@@ -6,7 +6,8 @@
  *   crowd    N forked writers, each from its own threads, at the same time
  *   chain    a chain of N forks; each generation uses the connection and leaves the next to go on
  *   daemon   daemon() while connected: the daemon has the last word
- *   killed   a child is killed in the middle of its writing; the parent goes on
+ *   killed   a child is killed after it has written; the parent goes on
+ *   torn     children are killed in the middle of their writing; the parent goes on, or is told
  *   orphan   the parent is killed; the child goes on
  *   threads  forks N times while other threads use the connection
  *
@@ -171,26 +172,49 @@ static void daemonize(int fd) {
     exit(0);
 }
 
-static void kill_child(int fd) {
+/* A child that is killed after its last of some lines, or in the midst of ever more of them. */
+static void start_and_kill(int fd, bool busy) {
     int ready[2];
     char go;
-    ask(fd, 'p', 0);
-    fflush(stdout);
     if (pipe(ready))
         die("pipe");
+    pid_t child = fork();
+    for (int k = 0; !child && (busy || k < 20); k++) {
+        put(fd, 'X', k);
+        if (k == 19)
+            (void)!write(ready[1], "g", 1);
+    }
+    while (!child)
+        pause();
+    (void)!read(ready[0], &go, 1);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+static void kill_child(int fd) {
+    ask(fd, 'p', 0);
+    fflush(stdout);
     for (int i = 0; i < 5; i++) {
-        pid_t child = fork();
-        if (!child)
-            for (int k = 0;; k++) {
-                put(fd, 'X', k);
-                if (k == 20)
-                    (void)!write(ready[1], "g", 1);
-            }
-        (void)!read(ready[0], &go, 1);
-        kill(child, SIGKILL);
-        waitpid(child, NULL, 0);
+        start_and_kill(fd, false);
         ask(fd, 'p', i);
     }
+}
+
+/* What the child had begun to send cannot be completed by anybody, so an error is a good end, too. */
+static void tear(int fd) {
+    signal(SIGPIPE, SIG_IGN);
+    fflush(stdout);
+    for (int i = 0; i < 20; i++) {
+        start_and_kill(fd, true);
+        if (send(fd, "P", 1, 0) < 0) {
+            printf("torn: %s\n", strerrorname_np(errno));
+            exit(errno != ECONNRESET);
+        }
+    }
+    printf("torn: whole\n");
+    exit(0);
 }
 
 static void kill_parent(int fd) {
@@ -290,6 +314,8 @@ int main(int argc, char **argv) {
         daemonize(fd);
     else if (!strcmp(argv[1], "killed"))
         kill_child(fd);
+    else if (!strcmp(argv[1], "torn"))
+        tear(fd);
     else if (!strcmp(argv[1], "orphan"))
         kill_parent(fd);
     else if (!strcmp(argv[1], "threads"))
