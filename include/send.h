@@ -13,6 +13,8 @@ ssize_t send_stream(int fd, struct slot *s, const struct iovec *iov, int count, 
 
 /* All with tx_lock held. */
 
+/* The keys have come into force: counts what the kernel is handed from here on. */
+void send_begin(int fd, struct slot *s);
 /* Seals kept early bytes and sends what waits. True when nothing is left. */
 bool send_flush(int fd, struct slot *s, int flags);
 /* One control record (alert, key update); what the kernel does not take becomes the tail. */

@@ -91,6 +91,9 @@ struct slot {
     _Atomic bool half_closed; /* the program shut writing down; FIN follows what is kept */
     _Atomic bool early_left;  /* the shaker still keeps early bytes: nobody else may seal yet */
     _Atomic bool abort;       /* SO_LINGER with 0 seconds: close resets */
+    uint64_t wire_base;       /* bytes that the kernel had been handed when the keys came into force */
+    uint64_t wire_out;        /* and since then, by our count */
+    uint32_t tx_going;        /* bytes of the send that tx_amid speaks of; 0: not yet sealed */
     _Atomic bool tx_amid;     /* sealed bytes are on their way: an owner that dies now leaves a gap */
     _Atomic bool update_due;  /* the peer asked for a KeyUpdate */
 

@@ -3,6 +3,8 @@
 #include "send.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <linux/tcp.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,12 +55,38 @@ static void amid(struct slot *s, bool now) {
     atomic_store_explicit(&s->tx_amid, now, memory_order_relaxed);
 }
 
+/* Bytes that the kernel was ever handed for this stream. */
+static uint64_t handed(int fd) {
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    if (wire_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+        return 0;
+    return info.tcpi_bytes_sent - info.tcpi_bytes_retrans + info.tcpi_notsent_bytes;
+}
+
+void send_begin(int fd, struct slot *s) {
+    s->wire_base = handed(fd);
+    s->wire_out = 0;
+}
+
+/* The owner of the lock ended in the midst of a send. Did the kernel get all of it, so that the stream is
+ * whole? */
+static bool went_out(int fd, struct slot *s) {
+    if (!s->tx_going || handed(fd) != s->wire_base + s->wire_out + s->tx_going)
+        return false;
+    s->wire_out += s->tx_going;
+    return true;
+}
+
 /* The kernel's send; another thread may close the descriptor while it waits. */
 static ssize_t kernel_send(int fd, struct slot *s, const uint8_t *bytes, size_t n, int flags) {
     bool wait = !(flags & MSG_DONTWAIT);
     if (wait)
         atomic_store(&s->tx_waits, true);
+    s->tx_going = (uint32_t)n;
     ssize_t sent = wire_send(fd, bytes, n, flags);
+    s->wire_out += sent > 0 ? (uint64_t)sent : 0;
+    s->tx_going = 0;
     if (wait)
         atomic_store(&s->tx_waits, false);
     return sent;
@@ -200,7 +228,7 @@ void send_control(int fd, struct slot *s, uint8_t type, const uint8_t *body, siz
     if (len < 0)
         return;
     at += (size_t)len;
-    ssize_t sent = s->tail ? 0 : wire_send(fd, scratch->tx, at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = s->tail ? 0 : kernel_send(fd, s, scratch->tx, at, MSG_DONTWAIT | MSG_NOSIGNAL);
     bool lost = sent < 0 && errno != EAGAIN && errno != EINTR;
     if (sent < 0)
         sent = 0;
@@ -359,6 +387,8 @@ static bool in_order(int fd, struct slot *s, uint32_t generation) {
     }
     if (atomic_load_explicit(&s->tx_amid, memory_order_relaxed) && atomic_load(&s->state) == SLOT_OPEN) {
         amid(s, false);
+        if (went_out(fd, s))
+            return true;
         conn_fail(fd, s, ECONNRESET, "a thread or process ended in the midst of a send");
     }
     return true;

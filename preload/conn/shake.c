@@ -153,6 +153,7 @@ static void finish(int fd, struct slot *s, struct conn *c) {
         s->early_left = c->early_len > 0;
         slot_set_state(s, SLOT_OPEN);
         acknowledge_now(fd, s);
+        send_begin(fd, s);
         options_lowat(fd, s, 1);
         send_flush(fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
