@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "passing.h"
 #include "streams.h"
 #include "twins.h"
 
@@ -135,5 +136,5 @@ EXPORT int pidfd_getfd(int pidfd, int target, unsigned flags) {
     int fd = real.pidfd_getfd(pidfd, target, flags);
     if (fd >= 0 && fdtable_entry(fd))
         hook_fresh(fd);
-    return fd;
+    return fd >= 0 && !passing_fetched(fd) ? -1 : fd;
 }

@@ -288,3 +288,47 @@ ssize_t passing_receive(int fd, struct msghdr *msg, int flags) {
     errno = saved;
     return n;
 }
+
+/* --- fetching ------------------------------------------------------------------------------------ */
+
+/* Of a descriptor that was taken out of another process nobody says what that process knows of it; policy
+ * says what it must be. */
+static bool to_be_protected(int fd, struct policy_rule *rule) {
+    struct sockaddr_storage local, peer;
+    socklen_t len = sizeof local, peer_len = sizeof peer;
+    struct policy_self self;
+    struct policy_inbound in;
+    struct policy_outbound out;
+    if (getsockname(fd, (struct sockaddr *)&local, &len) ||
+        getpeername(fd, (struct sockaddr *)&peer, &peer_len) ||
+        (peer.ss_family != AF_INET && peer.ss_family != AF_INET6))
+        return false;
+    const struct policy *p = core_policy(&self);
+    policy_inbound(p, &self, (struct sockaddr *)&local, &in);
+    policy_outbound(p, &self, (struct sockaddr *)&peer, NULL, &out);
+    *rule = in.mode != MTLS_DISABLE ? in.rule : out.rule;
+    return in.mode != MTLS_DISABLE || out.mode != TLS_DISABLE;
+}
+
+bool passing_fetched(int fd) {
+    struct policy_rule rule;
+    int saved = errno;
+    uint64_t cookie = core.active ? conn_cookie(fd) : 0;
+    for (int own = cookie ? fdtable_next(0) : -1; own >= 0; own = fdtable_next(own + 1)) {
+        struct slot *s = fdtable_slot(own);
+        if (s && s->cookie == cookie) { /* our own connection once more */
+            hook_duplicated(own, fd);
+            return true;
+        }
+    }
+    bool refused = cookie && to_be_protected(fd, &rule);
+    errno = saved;
+    if (!refused)
+        return true;
+    log_warn("descriptor %d: a connection fetched from another process does not bring its protection along; "
+             "refused, rule %s:%d [%s]",
+             fd, rule.file ? rule.file : "-", rule.line, rule.section ? rule.section : "no rule");
+    real.close(fd);
+    errno = EPERM;
+    return false;
+}

@@ -15,4 +15,8 @@ bool passing_receives(const struct msghdr *msg);
 /* recvmsg of such a message. */
 ssize_t passing_receive(int fd, struct msghdr *msg, int flags);
 
+/* fd came by pidfd_getfd. False (EPERM, closed): it may be a connection that only its own process can
+ * protect. */
+bool passing_fetched(int fd);
+
 #endif
