@@ -543,7 +543,7 @@ def connecting(s):
     s.say(f"socket {client} {family} {nb}".rstrip())
     if s.chance(0.3):
         s.say(s.pick(f"read {client} 5", f"write {client} 5", f"getpeername {client}", f"poll 0 {client}:io",
-                     f"shutdown {client} w", f"fionread {client}", f"setopt {client} rcvlowat 5"))
+                     f"fionread {client}", f"setopt {client} rcvlowat 5"))
     tight = s.chance(0.2)
     if tight:
         s.say(f"setopt {client} {s.pick('rcvbuf', 'sndbuf')} {s.pick(2000, 60000, 300000)}")
