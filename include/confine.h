@@ -39,7 +39,8 @@ enum confine_call {
     CONFINE_THREAD = 1 << 22,
     CONFINE_RANDOM = 1 << 23,
     CONFINE_CONNECT = 1 << 24, /* connect, accept: no new connection can come */
-    CONFINE_ALL = (1 << 25) - 1,
+    CONFINE_CLOCK = 1 << 25, /* SECCOMP_MODE_STRICT takes the time stamp counter too */
+    CONFINE_ALL = (1 << 26) - 1,
 };
 
 /* Written before a filter is installed, by the thread that installs it. */

@@ -65,7 +65,10 @@ struct scratch *conn_scratch(void) {
 }
 
 uint64_t conn_now(void) {
+    static _Atomic uint64_t asked; /* each question takes some time */
     struct timespec t;
+    if (confine_lost(CONFINE_CLOCK))
+        return atomic_fetch_add(&asked, 1);
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }

@@ -152,6 +152,9 @@ ssize_t wire_send_confined(int fd, const void *buf, size_t n, int flags) {
     }
     if (!n)
         return real.write(fd, "", 0);
-    bool steps = (flags & MSG_DONTWAIT) && !nonblocking(fd);
+    /* Where nobody can be asked whether there is room, the call waits as the program's own would. */
+    bool can_ask =
+        !confine_lost(CONFINE_POLL) || !confine_lost(CONFINE_PPOLL) || !confine_lost(CONFINE_SELECT);
+    bool steps = (flags & MSG_DONTWAIT) && can_ask && !nonblocking(fd);
     return write_steps(fd, buf, n, steps, flags & MSG_NOSIGNAL);
 }

@@ -4,9 +4,11 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "confine.h"
 #include "farewell.h"
 #include "forks.h"
 #include "streams.h"
@@ -68,6 +70,13 @@ bool process_copies(long number, const long *a, long *result) {
 static void leave(void) {
     if (atomic_load(&fdtable_size) && fdtable_mine())
         farewell_all();
+}
+
+void process_ends(long number) {
+    /* SYS_exit ends a thread; the only one, most of all where threads cannot be. */
+    bool last = number == SYS_exit && (__libc_single_threaded || confine_lost(CONFINE_PID));
+    if (number == SYS_exit_group || last)
+        leave();
 }
 
 __attribute__((destructor)) static void end(void) {
