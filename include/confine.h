@@ -39,7 +39,7 @@ enum confine_call {
     CONFINE_THREAD = 1 << 22,
     CONFINE_RANDOM = 1 << 23,
     CONFINE_CONNECT = 1 << 24, /* connect, accept: no new connection can come */
-    CONFINE_CLOCK = 1 << 25, /* SECCOMP_MODE_STRICT takes the time stamp counter too */
+    CONFINE_CLOCK = 1 << 25,   /* SECCOMP_MODE_STRICT takes the time stamp counter too */
     CONFINE_ALL = (1 << 26) - 1,
 };
 
