@@ -262,8 +262,10 @@ void send_alert(int fd, struct slot *s, uint8_t description) {
 /* The program shut writing down, or we did after an alert. The kernel knows best whether it has something
  * worse to tell. */
 static ssize_t broken_pipe(int fd, struct slot *s, int flags) {
-    if (s->tx_closed && !s->tail && wire_send(fd, NULL, 0, flags) < 0)
+    if (s->tx_closed && !s->tail && wire_send(fd, NULL, 0, flags) < 0) {
+        s->reset_told |= errno != EPIPE;
         return -1;
+    }
     if (!(flags & MSG_NOSIGNAL))
         raise(SIGPIPE);
     errno = EPIPE;

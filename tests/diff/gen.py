@@ -482,7 +482,7 @@ class Script:
             if e.closed or self.child or not self.chance(0.6):
                 continue
             self.settle(e)
-            if self.chance(0.2):
+            if self.chance(0.2) and not e.cold:
                 self.say(f"setopt {e.names[0]} linger {self.pick('0', '0', '1', 'off')}")
             if self.chance(0.3) and not e.sent_fin:
                 self.say(f"shutdown {e.names[0]} w")
@@ -494,9 +494,11 @@ class Script:
             e.closed = True
             if e.peer.closed:
                 continue
-            if cold:
+            if cold:  # the handshake goes on behind the close
+                self.say("sleep 100")
                 self.say(f"settle {self.ref(e.peer)}")
-            self.aftermath(e.peer)
+            if not e.peer.rd_shut:
+                self.aftermath(e.peer)
 
     def aftermath(self, e):
         """After the other side is gone: nothing here can block for long."""
