@@ -60,8 +60,6 @@ struct conn {
     unsigned polled; /* its place in the last poll, + 1 */
     uint64_t due_ms;
     _Atomic uint64_t deadline_ms;
-    uint64_t
-        look_ms; /* after the goodbye: when to ask again whether all was acknowledged; UINT64_MAX: it was */
 
     /* epoll sets that the program registered fd with */
     int epolls[CONN_EPOLLS];

@@ -16,8 +16,6 @@ int farewell_half(int fd, struct slot *s, int how);
 
 /* The close that follows resets the connection. */
 void farewell_reset(int fd, struct slot *s);
-/* Until when (conn_now) a peer that has heard our goodbye may still send tickets. */
-uint64_t farewell_patience(const struct conn *c);
 
 /* At exit: all managed connections, bounded by the table's linger. */
 void farewell_all(void);

@@ -79,7 +79,6 @@ struct slot {
     _Atomic bool rx_eof;         /* close_notify came, or a fatal error was reported */
     _Atomic bool rx_shut;        /* the program shut reading down: FIN is no truncation then */
     _Atomic bool saw_input;      /* an application record has come */
-    bool saw_ticket;             /* a session ticket has come */
 
     /* tx */
     struct record_keys tx;

@@ -30,6 +30,7 @@ enum {
     NAP_MIN_MS = 2,
     NAP_MAX_MS = 100, /* while it waits in poll it hears of new work this late at most */
     IDLE_MS = 1000,   /* lives on for a moment, the next connection may be near */
+    GOODBYE_MS = 5,   /* how often the kernel is asked whether everything was acknowledged */
     ATTENDED_MS = 20, /* when to look again at what another thread is busy with */
 };
 
@@ -42,7 +43,6 @@ static bool resting, joinable; /* driver_rest; an ended thread is to be joined *
 static uint64_t wakes_at;
 static pthread_t thread;
 static _Atomic bool unmanned;
-static _Atomic bool exiting; /* the process only waits for us */
 
 static void *run(void *arg);
 
@@ -142,12 +142,6 @@ void driver_forget(struct conn *c) {
 /* What a connection needs next. */
 enum need { NEED_NOTHING, NEED_INPUT, NEED_OUTPUT, NEED_TIME, NEED_FREE };
 
-static bool peer_ended(int fd) {
-    char byte;
-    struct pollfd end = {.fd = fd, .events = POLLRDHUP};
-    return wire_peeks() ? wire_recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 : wire_poll(&end, 1, 0) == 1;
-}
-
 static enum need after_goodbye(struct conn *c) {
     struct slot *s = c->slot;
     int unacknowledged = 0;
@@ -155,20 +149,10 @@ static enum need after_goodbye(struct conn *c) {
         farewell_reset(c->fd, s);
         return NEED_FREE;
     }
-    if (atomic_load(&s->state) != SLOT_OPEN || wire_ioctl(c->fd, SIOCOUTQ, &unacknowledged))
-        return NEED_FREE;
-    if (unacknowledged) { /* a reset by a late ticket would throw this away; nothing tells us when it is gone
-                           */
-        c->look_ms = conn_now() + ATTENDED_MS;
-        return peer_ended(c->fd) ? NEED_TIME : NEED_INPUT;
-    }
-    if (exiting || s->rx_eof || (s->saw_ticket && !c->post))
-        return NEED_FREE;
-    if (c->look_ms != UINT64_MAX) { /* all is in the peer's kernel: give tickets a moment */
-        c->look_ms = UINT64_MAX;
-        c->deadline_ms = farewell_patience(c);
-    }
-    return peer_ended(c->fd) ? NEED_FREE : NEED_INPUT;
+    if (atomic_load(&s->state) != SLOT_OPEN || wire_ioctl(c->fd, SIOCOUTQ, &unacknowledged) ||
+        !unacknowledged)
+        return NEED_FREE; /* all is in the peer's kernel: a late ticket can do no harm any more */
+    return NEED_TIME;     /* nothing tells when it is */
 }
 
 /* This process has closed it in the middle of the handshake that it had begun; relatives go on using it. */
@@ -281,8 +265,6 @@ static uint64_t next_look(const struct conn *c) {
                      conn_now() <= patience_ends;
     uint64_t next = undecided && patience_ends < c->deadline_ms ? patience_ends + 1 : c->deadline_ms;
     uint64_t held = hello_wait_ends(c);
-    if (c->closing && c->said_goodbye && c->look_ms && c->look_ms < next)
-        next = c->look_ms;
     return held < next ? held : next;
 }
 
@@ -331,7 +313,7 @@ static void attend_one(struct round *r, struct conn *c) {
     pthread_mutex_lock(&lock);
     c->busy = false;
     c->awaits = need == NEED_OUTPUT ? POLLOUT : need == NEED_INPUT ? POLLIN : 0;
-    c->due_ms = need == NEED_TIME ? conn_now() + ATTENDED_MS : next_look(c);
+    c->due_ms = need == NEED_TIME ? conn_now() + (c->said_goodbye ? GOODBYE_MS : ATTENDED_MS) : next_look(c);
     if (c->again && need == NEED_NOTHING)
         need = NEED_TIME;
     if (c->again)
@@ -464,7 +446,6 @@ static void work_off(unsigned ms) {
 }
 
 void driver_finish(unsigned ms) {
-    atomic_store(&exiting, true);
     work_off(ms);
 }
 

@@ -3,6 +3,8 @@
 #include "farewell.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
@@ -38,19 +40,12 @@ static bool unfinished(const struct slot *s, const struct conn *c) {
     }
 }
 
-/* The client of a TLS 1.3 server that has not sent anything yet may still be sent tickets: unread, they would
- * reset the connection and could destroy what we sent. */
-static bool tickets_may_come(const struct slot *s) {
+/* The client of a TLS 1.3 server that has not sent anything yet may still be sent tickets: they would reset the
+ * connection, and the kernel would throw away what the peer has not acknowledged. */
+static bool tickets_may_come(int fd, const struct slot *s) {
+    int unacknowledged = 0;
     return !s->server && atomic_load(&s->state) == SLOT_OPEN && s->rx.version == 0x0304 && !s->saw_input &&
-           !s->rx_eof && s->bytes_out;
-}
-
-uint64_t farewell_patience(const struct conn *c) {
-    struct tcp_info info = {0};
-    socklen_t len = sizeof info;
-    wire_getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
-    uint64_t ms = 10 + info.tcpi_rtt / 250; /* four round trips */
-    return conn_now() + (ms < c->mesh->linger_ms ? ms : c->mesh->linger_ms);
+           !s->rx_eof && s->bytes_out && !wire_ioctl(fd, SIOCOUTQ, &unacknowledged) && unacknowledged;
 }
 
 /* The descriptor's number goes back to the program at once; the connection lives on under a number of ours.
@@ -109,7 +104,7 @@ static void last_farewell(int fd, struct slot *s) {
     if (!s->abort && recv_unread(fd, s))
         farewell_reset(fd, s);
     bool said = goodbye_now(fd, s);
-    if (!s->abort && c && (said ? tickets_may_come(s) : unfinished(s, c))) {
+    if (!s->abort && c && (said ? tickets_may_come(fd, s) : unfinished(s, c))) {
         c->said_goodbye = said;
         if (said) /* the peer hears the end now; the rest is only to be read away */
             wire_shutdown(fd, SHUT_WR);

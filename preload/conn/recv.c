@@ -161,7 +161,6 @@ static void on_alert(int fd, struct slot *s, const uint8_t *body, size_t n) {
 }
 
 static void on_ticket(struct slot *s, const uint8_t *raw, size_t raw_len) {
-    s->saw_ticket = true;
     struct conn *c = conn_pin(s);
     if (c && c->post && !core_loaded->handshake->post(c->post, raw, raw_len)) {
         core_loaded->handshake->free_(c->post);

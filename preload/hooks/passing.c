@@ -171,6 +171,7 @@ static size_t write_control(void *space, const struct parcel *p, const struct ms
 ssize_t passing_send(int fd, const struct msghdr *msg, int flags) {
     struct parcel p = {.arena = -1};
     char why[64];
+    int saved = errno;
     if (msg->msg_controllen > CONTROL_MAX || !collect(&p, msg))
         return refuse(&p, "anybody: too many descriptors in one message");
     if (!receiver_protects(fd, &p, why, sizeof why))
@@ -185,7 +186,10 @@ ssize_t passing_send(int fd, const struct msghdr *msg, int flags) {
     memset(m.msg_control, 0, msg->msg_controllen + RIGHTS_ROOM);
     m.msg_controllen = write_control(m.msg_control, &p, msg);
     ssize_t n = real.sendmsg(fd, &m, flags);
+    if (n < 0)
+        saved = errno;
     take_back(&p, p.own, n >= 0);
+    errno = saved;
     return n;
 }
 

@@ -463,14 +463,14 @@ class Script:
     # -- ends ----------------------------------------------------------------------------------
 
     def half_close(self):
-        e = self.live(lambda e: not e.sent_fin and not e.cold)
+        e = self.live(lambda e: not e.sent_fin and not e.cold and not e.rd_shut)
         if not e:
             return
-        how = self.pick("w", "w", "w", "r", "b")
+        how = self.pick("w", "w", "w", "r")
         self.say(f"shutdown {self.ref(e)} {how}")
-        if how in "wb":
+        if how == "w":
             e.sent_fin = True
-        if how in "rb":
+        else:
             e.rd_shut = True
 
     def finish(self):
