@@ -26,6 +26,7 @@ class End:
         self.lowat = 1
         self.timeo = False
         self.cold = False
+        self.was_cold = False  # may linger after close until the peer has acknowledged everything
         self.tight = False
         self.sent_fin = False
         self.closed = False
@@ -70,7 +71,7 @@ class Script:
         a, b = End(self.name()), End(self.name())
         a.peer, b.peer = b, a
         cold = self.chance(0.2)
-        a.cold = b.cold = cold
+        a.cold = b.cold = a.was_cold = b.was_cold = cold
         self.say(f"pair {a.names[0]} {b.names[0]} {self.pick('4', '4', '6', 'm')}" + (" cold" if cold else ""))
         self.ends += [a, b]
 
@@ -494,8 +495,9 @@ class Script:
             e.closed = True
             if e.peer.closed:
                 continue
-            if cold:  # the handshake goes on behind the close
+            if e.was_cold:  # what was begun goes on behind the close
                 self.say("sleep 100")
+            if cold:
                 self.say(f"settle {self.ref(e.peer)}")
             if not e.peer.rd_shut:
                 self.aftermath(e.peer)
@@ -568,7 +570,7 @@ def connecting(s):
     a, b = End(client), End(server)
     a.peer, b.peer = b, a
     a.nonblock = b.nonblock = True  # not known, so assume nothing waits
-    a.cold = b.cold = True
+    a.cold = b.cold = a.was_cold = b.was_cold = True
     a.tight = b.tight = tight
     s.say(f"nonblock {client} 1")
     s.say(f"nonblock {server} 1")
