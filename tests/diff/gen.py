@@ -320,7 +320,7 @@ class Script:
         out, into = max(out, total // 1500, 1), max(into, total // 1500, 1)
         if self.chance(0.5):
             self.say(f"pump {a} {b} {total} {out} {into}")
-        elif self.chance(0.6) and not e.timeo and not e.peer.timeo:
+        elif self.chance(0.6) and not e.timeo and not e.peer.timeo and not (e.cold and e.peer.nonblock):
             self.threads_carry(e, total, out, into)
         else:
             self.say(f"fill {a} {max(out, 1000)}")
@@ -384,7 +384,7 @@ class Script:
             self.say(f"close {name}" if self.chance(0.8) else f"closerange {name} {name}")
             return
         new = self.name()
-        kind = self.rng.randint(0, 3)
+        kind = self.rng.randint(0, 2 if e.cold else 3)
         old = self.ref(e)
         if kind == 0:
             self.say(f"dup {new} {old}")
@@ -495,7 +495,7 @@ class Script:
             e.closed = True
             if e.peer.closed:
                 continue
-            if e.was_cold:  # what was begun goes on behind the close
+            if e.was_cold or e.tight:  # what was begun goes on behind the close
                 self.say("sleep 100")
             if cold:
                 self.say(f"settle {self.ref(e.peer)}")
