@@ -252,6 +252,8 @@ void core_settle(void) {
                                    .namespace_ = self.namespace_,
                                    .account = self.account,
                                    .alpn_istio = true};
-    if (engine->handshake->prepare(&cfg, error) < 0)
+    bool found = engine->handshake->prepare(&cfg, error) >= 0;
+    cfg.server = false; /* whoever accepts may connect too: an FTP server in active mode, a proxy */
+    if (!found || engine->handshake->prepare(&cfg, error) < 0)
         log_warn("%s; looked for at every connection", error);
 }
