@@ -4,6 +4,7 @@
 #ifndef MTLSWRAP_WIRE_H
 #define MTLSWRAP_WIRE_H
 
+#include <errno.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -18,6 +19,8 @@ static inline bool wire_peeks(void) {
 ssize_t wire_recv_confined(int fd, void *buf, size_t n, int flags);
 ssize_t wire_send_confined(int fd, const void *buf, size_t n, int flags);
 int wire_poll_confined(struct pollfd *fds, nfds_t n, int timeout);
+/* For a program that lowered RLIMIT_NOFILE below what it has open: poll wants fewer than that. */
+int wire_poll_beyond_limit(struct pollfd *fds, nfds_t n, int timeout);
 int wire_denied(void);
 pid_t wire_getpid_confined(void);
 /* Before getpid is gone, and in a forked child. */
@@ -32,7 +35,10 @@ static inline ssize_t wire_send(int fd, const void *buf, size_t n, int flags) {
 }
 
 static inline int wire_poll(struct pollfd *fds, nfds_t n, int timeout) {
-    return confine_lost(CONFINE_POLL) ? wire_poll_confined(fds, n, timeout) : real.poll(fds, n, timeout);
+    if (confine_lost(CONFINE_POLL))
+        return wire_poll_confined(fds, n, timeout);
+    int got = real.poll(fds, n, timeout);
+    return got < 0 && errno == EINVAL ? wire_poll_beyond_limit(fds, n, timeout) : got;
 }
 
 static inline int wire_setsockopt(int fd, int level, int name, const void *value, socklen_t len) {

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -38,35 +39,62 @@ static struct timespec *span_of(int ms, struct timespec *t) {
     return ms < 0 ? NULL : t;
 }
 
-/* One descriptor, by select. */
-static int select_one(struct pollfd *p, int timeout) {
+/* Descriptors by select; those beyond its sets count as silent. */
+enum { SET_FDS = 8192, SET_WORD = 8 * sizeof(unsigned long) };
+
+struct set {
+    unsigned long words[SET_FDS / SET_WORD];
+};
+
+static void put_in(struct set *set, int fd) {
+    set->words[(size_t)fd / SET_WORD] |= 1ul << ((size_t)fd % SET_WORD);
+}
+
+static bool is_in(const struct set *set, int fd) {
+    return set->words[(size_t)fd / SET_WORD] >> ((size_t)fd % SET_WORD) & 1;
+}
+
+static bool fits(const struct pollfd *p) {
+    return p->fd >= 0 && p->fd < SET_FDS;
+}
+
+static int select_these(struct pollfd *fds, nfds_t n, int timeout) {
+    struct set in = {0}, out = {0};
     struct timespec t;
-    fd_set in, out, bad;
-    if (p->fd < 0 || p->fd >= FD_SETSIZE)
-        return wire_denied();
-    FD_ZERO(&in);
-    FD_ZERO(&out);
-    FD_ZERO(&bad);
-    if (p->events & (POLLIN | POLLRDHUP))
-        FD_SET(p->fd, &in);
-    if (p->events & POLLOUT)
-        FD_SET(p->fd, &out);
-    FD_SET(p->fd, &bad);
-    int n = real.pselect(p->fd + 1, &in, &out, &bad, span_of(timeout, &t), NULL);
-    p->revents = 0;
-    if (n > 0 && FD_ISSET(p->fd, &in))
-        p->revents |= POLLIN;
-    if (n > 0 && FD_ISSET(p->fd, &out))
-        p->revents |= POLLOUT;
-    return n > 0 ? p->revents != 0 : n;
+    int end = 0, found = 0;
+    for (nfds_t i = 0; i < n; i++) {
+        fds[i].revents = 0;
+        if (!fits(&fds[i]))
+            continue;
+        if (fds[i].events & (POLLIN | POLLRDHUP))
+            put_in(&in, fds[i].fd);
+        if (fds[i].events & POLLOUT)
+            put_in(&out, fds[i].fd);
+        end = fds[i].fd < end ? end : fds[i].fd + 1;
+    }
+    int got = real.pselect(end, (fd_set *)&in, (fd_set *)&out, NULL, span_of(timeout, &t), NULL);
+    for (nfds_t i = 0; got > 0 && i < n; i++) {
+        bool readable = fits(&fds[i]) && is_in(&in, fds[i].fd);
+        bool writable = fits(&fds[i]) && is_in(&out, fds[i].fd);
+        fds[i].revents = (short)((readable ? POLLIN : 0) | (writable ? POLLOUT : 0));
+        found += fds[i].revents != 0;
+    }
+    return got > 0 ? found : got;
+}
+
+int wire_poll_beyond_limit(struct pollfd *fds, nfds_t n, int timeout) {
+    if (!confine_lost(CONFINE_SELECT))
+        return select_these(fds, n, timeout);
+    errno = EINVAL;
+    return -1;
 }
 
 int wire_poll_confined(struct pollfd *fds, nfds_t n, int timeout) {
     struct timespec t;
     if (!confine_lost(CONFINE_PPOLL))
         return real.ppoll(fds, n, span_of(timeout, &t), NULL);
-    if (!confine_lost(CONFINE_SELECT) && n == 1)
-        return select_one(fds, timeout);
+    if (!confine_lost(CONFINE_SELECT) && n == 1 && fits(fds))
+        return select_these(fds, n, timeout);
     return wire_denied();
 }
 
