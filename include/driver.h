@@ -13,6 +13,11 @@ enum {
     DRIVER_PATIENCE_ACCEPTED_MS = 20 /* an accepted connection may be about to move to a forked child */
 };
 
+/* Around a copy of the process that libc does not know of: the copy would still count our thread among its
+ * own, and wait for it (setuid does). The thread ends, if it can soon, and begins anew when there is work. */
+void driver_pause(void);
+void driver_resume(void);
+
 /* Puts c on the list, to be looked at in `patience` ms (sooner wins). */
 void driver_attend(struct conn *c, unsigned patience);
 /* Takes c off the list and waits until the driver has let go of it. */

@@ -40,6 +40,7 @@ static struct conn *list; /* all below: under lock */
 static size_t length, closing;
 static bool running, sleeping, cond_ready;
 static bool resting, joinable; /* driver_rest; an ended thread is to be joined */
+static bool pausing;           /* driver_pause */
 static uint64_t wakes_at;
 static pthread_t thread;
 static _Atomic bool unmanned;
@@ -86,7 +87,7 @@ static void cond_init(void) {
 static void start_thread(void) {
     sigset_t all, old;
     pthread_attr_t attr;
-    if (resting || !fdtable_mine())
+    if (resting || pausing || !fdtable_mine())
         return;
     atomic_store(&unmanned, confine_lost(CONFINE_THREAD));
     if (confine_lost(CONFINE_THREAD))
@@ -401,7 +402,7 @@ static void *run(void *arg) {
         core_look();
         pthread_mutex_lock(&lock);
         attend_due(&r);
-        if (resting && !length) {
+        if (pausing || (resting && !length)) {
             break;
         } else if (r.count) {
             nap_in_poll(&r, &nap);
@@ -417,7 +418,7 @@ static void *run(void *arg) {
         idled = false;
     }
     running = false;
-    joinable = resting;
+    joinable = resting || pausing;
     if (!joinable)
         pthread_detach(pthread_self());
     pthread_mutex_unlock(&lock);
@@ -504,6 +505,34 @@ void driver_rest(bool on) {
 
 /* --- fork ---------------------------------------------------------------------------------------- */
 
+void driver_pause(void) {
+    uint64_t end = conn_now() + 2 * NAP_MAX_MS;
+    pthread_mutex_lock(&lock);
+    bool other = running && !resting && !pthread_equal(thread, pthread_self());
+    pausing = other;
+    while (other && running && conn_now() < end) {
+        if (sleeping)
+            pthread_cond_signal(&changed);
+        pthread_mutex_unlock(&lock);
+        wire_poll(NULL, 0, 1);
+        pthread_mutex_lock(&lock);
+    }
+    bool ended = other && !running && joinable;
+    pthread_t last = thread;
+    if (other)
+        joinable = pausing = false;
+    pthread_mutex_unlock(&lock);
+    if (ended)
+        pthread_join(last, NULL);
+}
+
+void driver_resume(void) {
+    pthread_mutex_lock(&lock);
+    if (length && !running)
+        start_thread();
+    pthread_mutex_unlock(&lock);
+}
+
 void driver_fork_prepare(void) {
     pthread_mutex_lock(&lock);
 }
@@ -522,7 +551,7 @@ void driver_fork_child(void) {
     list = NULL;
     length = closing = 0;
     atomic_store(&unmanned, false);
-    running = sleeping = cond_ready = resting = joinable = false;
+    running = sleeping = cond_ready = resting = joinable = pausing = false;
     pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&let_go, NULL);
 }

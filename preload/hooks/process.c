@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "confine.h"
+#include "driver.h"
 #include "farewell.h"
 #include "forks.h"
 #include "streams.h"
@@ -55,6 +56,7 @@ static bool copies_memory(long number, const long *a) {
 bool process_copies(long number, const long *a, long *result) {
     if (!atomic_load(&fdtable_size) || !fdtable_mine() || !copies_memory(number, a))
         return false;
+    driver_pause();
     forks_prepare();
     *result = real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (*result)
@@ -63,6 +65,8 @@ bool process_copies(long number, const long *a, long *result) {
         forks_child();
     if (*result < 0)
         forks_failed();
+    if (*result)
+        driver_resume();
     return true;
 }
 
