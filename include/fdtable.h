@@ -40,6 +40,8 @@ int fdtable_next(int from);
 /* Descriptors of our own, kept out of the program's range. fdtable_own_move moves fd up there (close-on-exec)
  * and returns the new number or -1; fdtable_own_closed says that a number is ours. */
 int fdtable_own_move(int fd);
+/* fd itself becomes ours: at the end of the process, when no other number is to be had. */
+void fdtable_own_claim(int fd);
 bool fdtable_is_own(int fd);
 void fdtable_own_close(int fd);
 /* The next one >= from, or -1. */

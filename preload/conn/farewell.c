@@ -18,6 +18,8 @@
 #include "shake.h"
 #include "wire.h"
 
+static _Atomic bool leaving; /* the process ends */
+
 void farewell_free(struct slot *s) {
     struct conn *c = conn_of(s);
     if (c)
@@ -40,8 +42,8 @@ static bool unfinished(const struct slot *s, const struct conn *c) {
     }
 }
 
-/* The client of a TLS 1.3 server that has not sent anything yet may still be sent tickets: they would reset the
- * connection, and the kernel would throw away what the peer has not acknowledged. */
+/* The client of a TLS 1.3 server that has not sent anything yet may still be sent tickets: they would reset
+ * the connection, and the kernel would throw away what the peer has not acknowledged. */
 static bool tickets_may_come(int fd, const struct slot *s) {
     int unacknowledged = 0;
     return !s->server && atomic_load(&s->state) == SLOT_OPEN && s->rx.version == 0x0304 && !s->saw_input &&
@@ -53,6 +55,10 @@ static bool tickets_may_come(int fd, const struct slot *s) {
 static bool hand_over(int fd, struct conn *c) {
     driver_forget(c);
     int own = fdtable_own_move(fd);
+    if (own < 0 && atomic_load(&leaving)) { /* there is no other number, and nobody needs this one any more */
+        fdtable_own_claim(fd);
+        own = fd;
+    }
     if (own < 0)
         return false;
     for (int i = 0; i < c->epoll_count; i++)
@@ -216,6 +222,7 @@ int farewell_half(int fd, struct slot *s, int how) {
 
 void farewell_all(void) {
     unsigned linger = 0;
+    atomic_store(&leaving, true);
     for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
         struct slot *s = fdtable_slot(fd);
         struct conn *c = s ? conn_of(s) : NULL;

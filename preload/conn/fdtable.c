@@ -100,11 +100,14 @@ int fdtable_own_move(int fd) {
         real.close(moved);
         return -1;
     }
-    if (moved >= 0) {
-        atomic_fetch_or(&own[moved / 8], (uint8_t)(1u << (moved % 8)));
-        atomic_fetch_add(&own_count, 1);
-    }
+    if (moved >= 0)
+        fdtable_own_claim(moved);
     return moved;
+}
+
+void fdtable_own_claim(int fd) {
+    atomic_fetch_or(&own[fd / 8], (uint8_t)(1u << (fd % 8)));
+    atomic_fetch_add(&own_count, 1);
 }
 
 bool fdtable_is_own(int fd) {
