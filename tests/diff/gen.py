@@ -326,7 +326,7 @@ class Script:
             return
         else:
             self.say(f"fill {a} {max(out, 1000)}")
-            self.say(f"drain {b} {a} {max(into, 1000)}")
+            self.say(f"drain {b} {a} {max(into, 16384)}")
         e.cold = e.peer.cold = False
 
     def threads_carry(self, e, total, out, into):
