@@ -322,7 +322,7 @@ class Script:
             self.say(f"pump {a} {b} {total} {out} {into}")
         elif self.chance(0.6) and not e.timeo and not e.peer.timeo and not (e.cold and e.peer.nonblock):
             self.threads_carry(e, total, out, into)
-        elif e.peer.timeo:  # how far a reader gets before its timeout is the machine's affair
+        elif e.peer.timeo or e.tight or e.peer.tight:  # how far a reader gets in time is the machine's affair
             return
         else:
             self.say(f"fill {a} {max(out, 1000)}")

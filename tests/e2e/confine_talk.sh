@@ -13,7 +13,7 @@ converse() { # SERVER-FILTER CLIENT-FILTER LOOP BYTES BUFFER
     local late=none
     rm -f "$T/log/server"
     PORT=$((PORT + 1))
-    case $1$2 in *late-*) late=late-none ;; esac
+    case $1$2 in *late-*) late="late-none" ;; esac
     serve server "$talk" server "${1/#none/$late}" "$([ "$1" = none ] && echo read || echo "$3")" "$4" "$5" "$IP" $PORT
     wait_listen server $PORT
     equal "$* client" "client has $4" "$(client "$talk" client "${2/#none/$late}" "$([ "$2" = none ] && echo read || echo "$3")" "$4" "$5" "$IP" $PORT)"
