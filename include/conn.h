@@ -37,6 +37,7 @@ struct conn {
     struct handshake *post;  /* client: kept for tickets; under rx_lock */
     uint8_t *early;
     size_t early_at, early_len, early_room;
+    bool heard;                /* the handshake of the peer has begun to arrive */
     _Atomic bool sniffed;      /* PERMISSIVE, accepting: the first bytes were a ClientHello */
     _Atomic bool going_plain;  /* PERMISSIVE: decided for plaintext, early bytes still to be sent */
     _Atomic bool reconnecting; /* PERMISSIVE, connecting: the plaintext connection is being made */

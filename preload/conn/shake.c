@@ -226,7 +226,7 @@ static const char *not_tls(const struct slot *s) {
 static enum look look_eof(int fd, struct slot *s, struct conn *c, bool any) {
     slot_lock(&s->tx_lock);
     enum look result = LOOK_MORE;
-    if (s->server && !any && !c->shake) {
+    if (s->server && !any && !c->heard) {
         s->rx_eof = true;
         result = LOOK_NOTHING;
     } else if (!c->going_plain && atomic_load(&s->state) == SLOT_SHAKING) {
@@ -255,6 +255,7 @@ static size_t feed(int fd, struct slot *s, struct conn *c, const uint8_t *p, siz
             break;
         enum handshake_status status = api()->feed(c->shake, p + at, (size_t)len);
         at += (size_t)len;
+        c->heard = true;
         settle(fd, s, c, status);
     }
     return at;
