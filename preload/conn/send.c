@@ -302,11 +302,24 @@ static bool push_handshake(int fd, struct slot *s, bool wait) {
     return again;
 }
 
+/* The peer closed before its first byte, so no keys can ever be agreed on. TCP takes one write and learns by
+ * it that nobody is there: an alert in its place lets the kernel find out. */
+static ssize_t send_to_nobody(int fd, struct source *src, int flags) {
+    static const uint8_t alert[7] = {RECORD_ALERT, 3, 3, 0, 2, 2, 40 /* handshake_failure */};
+    size_t n = src->left;
+    if (wire_send(fd, alert, sizeof alert, flags) < 0)
+        return -1;
+    source_advance(src, n);
+    return (ssize_t)n;
+}
+
 /* Before the peer is verified: bytes are kept, the ClientHello goes out. */
 static ssize_t send_early(int fd, struct slot *s, struct conn *c, struct source *src, int flags) {
     uint32_t generation = atomic_load(&s->generation);
     if (s->half_closed)
         return broken_pipe(fd, s, flags);
+    if (s->rx_eof)
+        return send_to_nobody(fd, src, flags);
     bool wait = !(flags & MSG_DONTWAIT);
     if (!shake_reachable(fd, s, wait)) /* the kernel knows which signal goes with "not connected" */
         return errno == ENOTCONN ? wire_send(fd, NULL, 0, flags) : -1;

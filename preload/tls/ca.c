@@ -222,7 +222,6 @@ int ca_init(const char *dir, const char *trust_domain, char *err) {
         return ca_read_fail(err, "%s: %s", dir, strerror(errno));
     OSSL_LIB_CTX *lib = ca_read_library();
     int rc = lib ? init_locked(lib, dir, trust_domain, err) : ca_read_fail(err, "out of memory");
-    OSSL_LIB_CTX_free(lib);
     close(lock);
     return rc;
 }
@@ -270,6 +269,5 @@ int ca_issue(const char *ca_dir, const char *out_dir, const char *spiffe_uri, co
     const struct request r = {spiffe_uri, names, n, lifetime > 0 ? lifetime : CA_LEAF_SECONDS};
     OSSL_LIB_CTX *lib = ca_read_library();
     int rc = lib ? issue(lib, ca_dir, out_dir, &r, err) : ca_read_fail(err, "out of memory");
-    OSSL_LIB_CTX_free(lib);
     return rc;
 }

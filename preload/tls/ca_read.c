@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,10 +28,19 @@ int ca_read_fail(char *err, const char *fmt, ...) {
     return -1;
 }
 
-OSSL_LIB_CTX *ca_read_library(void) {
+/* Kept for the life of the process: what is looked up in a context may be remembered by its address. */
+static OSSL_LIB_CTX *library;
+
+static void make_library(void) {
     OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
     ERR_clear_error();
-    return OSSL_LIB_CTX_new();
+    library = OSSL_LIB_CTX_new();
+}
+
+OSSL_LIB_CTX *ca_read_library(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_library);
+    return library;
 }
 
 bool ca_read_join(char *path, size_t size, const char *dir, const char *name) {
@@ -210,7 +220,6 @@ int ca_describe(const char *path, struct ca_description *out, char *err) {
     memset(out, 0, sizeof *out);
     OSSL_LIB_CTX *lib = ca_read_library();
     int rc = lib ? describe_path(lib, path, out, err) : ca_read_fail(err, "out of memory");
-    OSSL_LIB_CTX_free(lib);
     return rc;
 }
 
