@@ -15,7 +15,8 @@
 
 /* Formats the reason, forgets OpenSSL's own, returns -1. */
 int ca_read_fail(char *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* A library context that no openssl.cnf has touched; kept for the life of the process. NULL: out of memory. */
+/* A library context that no openssl.cnf has touched; kept for the life of the process. NULL: out of memory.
+ */
 OSSL_LIB_CTX *ca_read_library(void);
 bool ca_read_join(char *path, size_t size, const char *dir, const char *name);
 /* First certificate, or the key, of a PEM file; NULL with the reason in err. The caller frees it. */
