@@ -48,6 +48,12 @@ static const struct record_engine *engine(void) {
     return core_loaded->record;
 }
 
+/* Bytes between a record's header and its ciphertext: TLS 1.2 sends part of the nonce of AES-GCM (RFC 5288,
+ * section 3). */
+static size_t explicit_nonce(const struct record_keys *k) {
+    return k->version == 0x0304 || k->cipher == RECORD_CHACHA20_POLY1305 ? 0 : 8;
+}
+
 static void sink_put(struct sink *k, const uint8_t *p, size_t n) {
     k->done += n;
     k->room -= n;
@@ -220,7 +226,7 @@ static long open_record(int fd, struct slot *s, const struct record_engine *e, u
         memcpy(raw, rec, wire);
     size_t overhead = e->overhead(&s->rx);
     size_t limit = wire > overhead ? wire - overhead : 0;
-    size_t nonce = s->rx.version == 0x0304 || s->rx.cipher == RECORD_CHACHA20_POLY1305 ? 0 : 8;
+    size_t nonce = explicit_nonce(&s->rx);
     uint8_t *direct = k && !ticket_may_come ? sink_direct(k, limit) : NULL;
     *plain = direct ? direct : rec + RECORD_HEADER + nonce;
     long n = e->open(&s->rx, rec, wire, *plain, limit, &type);
@@ -517,7 +523,7 @@ static void peek_behind(int fd, struct slot *s, struct sink *k) {
         long wire = record_wire_len(rec, keys.version);
         if (wire < 0 || (size_t)wire > (size_t)got - at)
             break;
-        size_t nonce = keys.version == 0x0304 || keys.cipher == RECORD_CHACHA20_POLY1305 ? 0 : 8;
+        size_t nonce = explicit_nonce(&keys);
         size_t limit = (size_t)wire - engine()->overhead(&keys);
         long n = engine()->open(&keys, rec, (size_t)wire, rec + RECORD_HEADER + nonce, limit, &type);
         if (n < 0 || type != RECORD_DATA)
@@ -634,7 +640,7 @@ static bool is_data(const struct slot *s, uint64_t ahead, uint8_t *rec, size_t w
     uint8_t type = RECORD_DATA;
     struct record_keys keys = s->rx;
     keys.seq += ahead;
-    size_t nonce = keys.version == 0x0304 || keys.cipher == RECORD_CHACHA20_POLY1305 ? 0 : 8;
+    size_t nonce = explicit_nonce(&keys);
     (void)!engine()->open(&keys, rec, wire, rec + RECORD_HEADER + nonce, wire - overhead, &type);
     explicit_bzero(&keys, sizeof keys);
     return type == RECORD_DATA;
