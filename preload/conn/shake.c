@@ -226,7 +226,7 @@ static const char *not_tls(const struct slot *s) {
 static enum look look_eof(int fd, struct slot *s, struct conn *c, bool any) {
     slot_lock(&s->tx_lock);
     enum look result = LOOK_MORE;
-    if (s->server && !any && !c->heard) {
+    if (s->server && !any && !c->heard && atomic_load(&s->state) == SLOT_SHAKING) {
         s->rx_eof = true;
         result = LOOK_NOTHING;
     } else if (!c->going_plain && atomic_load(&s->state) == SLOT_SHAKING) {
