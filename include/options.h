@@ -16,6 +16,9 @@ void options_lowat_exactly(int fd, struct slot *s, uint32_t want);
 /* The program's own SO_RCVLOWAT, before the first change of ours. */
 void options_learn(int fd, struct slot *s);
 
+/* Whether a record of full length fits into one segment, once connected. */
+void options_learn_segments(int fd, struct slot *s);
+
 /* getsockopt and setsockopt of a managed descriptor; results as there. */
 int options_get(int fd, struct slot *s, int level, int name, void *value, socklen_t *len);
 int options_set(int fd, struct slot *s, int level, int name, const void *value, socklen_t len);

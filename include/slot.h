@@ -79,6 +79,7 @@ struct slot {
     _Atomic bool rx_eof;         /* close_notify came, or a fatal error was reported */
     _Atomic bool rx_shut;        /* the program shut reading down: FIN is no truncation then */
     _Atomic bool saw_input;      /* an application record has come */
+    _Atomic bool torn;           /* records have come in parts, or may at any time */
 
     /* tx */
     struct record_keys tx;

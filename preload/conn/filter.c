@@ -39,12 +39,14 @@ static bool may_lie(const struct slot *s) {
         return true;
     if (!atomic_load(&s->nonblocking) || shaky(s))
         return true;
-    return atomic_load(&s->state) == SLOT_OPEN && (s->carry || s->user_lowat > 1);
+    return atomic_load(&s->state) == SLOT_OPEN && (s->carry || s->torn || s->user_lowat > 1);
 }
 
-/* A non-blocking descriptor past its handshake is let go: what lies are left for it end in EAGAIN. */
-static bool worth_watching(const struct slot *s) {
-    return !atomic_load(&s->nonblocking) || shaky(s) || s->user_lowat > 1;
+/* A non-blocking descriptor past its handshake is let go until its records come in parts. Who is told of
+ * edges reads until EAGAIN anyway. */
+static bool worth_watching(const struct slot *s, const struct epoll_event *event) {
+    return !atomic_load(&s->nonblocking) || shaky(s) || s->user_lowat > 1 ||
+           (s->torn && !(event->events & EPOLLET));
 }
 
 bool filter_readable(int fd) {
@@ -70,7 +72,7 @@ static struct registration **fd_chain(int fd) {
 
 static bool outdated(const struct registration *r) {
     struct slot *s = fdtable_slot(r->fd);
-    return !s || atomic_load(&s->generation) != r->generation || !worth_watching(s);
+    return !s || atomic_load(&s->generation) != r->generation || !worth_watching(s, &r->event);
 }
 
 static void link_registration(struct registration *r) {
@@ -181,7 +183,7 @@ void filter_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event)
         forget_event(c, epfd);
     else if (c)
         remember_set(c, epfd, event);
-    bool watch = s && event && op != EPOLL_CTL_DEL && worth_watching(s);
+    bool watch = s && event && op != EPOLL_CTL_DEL && worth_watching(s, event);
     if (!watch && !filter_epoll_needed())
         return;
     pthread_mutex_lock(&lock);
@@ -189,6 +191,19 @@ void filter_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event)
         forget(epfd, fd);
     if (watch)
         remember(epfd, fd, s, event);
+    pthread_mutex_unlock(&lock);
+}
+
+void filter_torn(int fd, struct slot *s) {
+    struct conn *c = conn_of(s);
+    if (s->torn || pthread_mutex_trylock(&lock)) /* the next part will tell */
+        return;
+    s->torn = true;
+    for (int i = 0; c && i < c->epoll_count; i++) {
+        forget(c->epolls[i], fd);
+        if (c->epoll_events[i].events && worth_watching(s, &c->epoll_events[i]))
+            remember(c->epolls[i], fd, s, &c->epoll_events[i]);
+    }
     pthread_mutex_unlock(&lock);
 }
 

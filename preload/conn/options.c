@@ -84,6 +84,12 @@ void options_learn(int fd, struct slot *s) {
     s->lowat = s->user_lowat;
 }
 
+void options_learn_segments(int fd, struct slot *s) {
+    int value = 0;
+    socklen_t len = sizeof value;
+    s->torn = wire_getsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &value, &len) || value < SLOT_RX_REGION;
+}
+
 static int set_lowat(int fd, struct slot *s, int value) {
     if (!slot_lock_rx(s, false)) { /* a blocked reader sets it when it is done */
         s->user_lowat = value > 1 ? (uint32_t)value : 1;

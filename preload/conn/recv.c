@@ -17,6 +17,7 @@
 #include "core.h"
 #include "driver.h"
 #include "fdtable.h"
+#include "filter.h"
 #include "memory.h"
 #include "options.h"
 #include "send.h"
@@ -110,6 +111,19 @@ static uint32_t missing(const struct slot *s, const struct fill *f) {
         return (uint32_t)(RECORD_HEADER - f->have);
     long len = record_wire_len(f->buf, s->rx.version);
     return len > (long)f->have ? (uint32_t)((size_t)len - f->have) : 1;
+}
+
+/* At the end of a call: an incomplete record stays in the carry, and the kernel waits for the rest. Where its
+ * memory is short it does not (tcp_stream_is_readable): from now on the filter looks. */
+static void settle(int fd, struct slot *s, struct fill *f) {
+    if (atomic_load(&s->state) != SLOT_OPEN)
+        return;
+    if (!s->held) {
+        save_carry(s, f);
+        if (f->have)
+            filter_torn(fd, s);
+    }
+    options_lowat(fd, s, s->held ? 1 : missing(s, f));
 }
 
 /* --- what records mean --------------------------------------------------------------------------- */
@@ -472,11 +486,7 @@ static ssize_t read_open(int fd, struct slot *s, struct sink *k, int flags) {
         errno = n < 0 ? errno : EBADF;
         return k->done ? (ssize_t)k->done : n == 0 ? 0 : -1;
     }
-    if (atomic_load(&s->state) == SLOT_OPEN) {
-        if (!s->held)
-            save_carry(s, &f);
-        options_lowat(fd, s, s->held ? 1 : missing(s, &f));
-    }
+    settle(fd, s, &f);
     if (k->done && n <= 0)
         postpone_error(s);
     return k->done ? (ssize_t)k->done : n > 0 ? 0 : n;
@@ -505,11 +515,7 @@ static ssize_t hold_first(int fd, struct slot *s, int flags) {
         errno = n < 0 ? errno : EBADF;
         return n == 0 ? 0 : -1;
     }
-    if (atomic_load(&s->state) == SLOT_OPEN) {
-        if (!s->held)
-            save_carry(s, &f);
-        options_lowat(fd, s, s->held ? 1 : missing(s, &f));
-    }
+    settle(fd, s, &f);
     return s->held ? 1 : n > 0 ? 0 : n;
 }
 
@@ -697,34 +703,47 @@ ssize_t recv_available(int fd, struct slot *s) {
     return n;
 }
 
-/* The kernel woke the program for a part of a record (its memory is short): the part goes to the carry, so
- * that it reports readable again only for more. rx_lock is held. Returns whether the record is whole now, or
- * the stream at its end. */
-static bool rest_arrived(int fd, struct slot *s) {
+/* What the front of the queue amounts to. */
+enum front { FRONT_PART, FRONT_WHOLE, FRONT_UNSURE };
+
+/* Wire bytes of the record at the front; 0 when its header is not there yet, < 0 when it is none. */
+static long front_len(int fd, const struct slot *s, const struct fill *f, size_t queued) {
+    uint8_t header[RECORD_HEADER];
+    size_t have = f->have < sizeof header ? f->have : sizeof header, rest = sizeof header - have;
+    memcpy(header, f->buf, have);
+    if (queued < rest ||
+        (rest && wire_recv(fd, header + have, rest, MSG_PEEK | MSG_DONTWAIT) != (ssize_t)rest))
+        return 0;
+    return record_wire_len(header, s->rx.version);
+}
+
+/* The kernel woke the program for a part of a record (a segment's worth, or its memory is short): the part
+ * goes to the carry, so that the kernel reports readable again only for more. rx_lock is held. */
+static enum front look_at_front(int fd, struct slot *s) {
+    enum { SHORT = 5 }; /* a KeyUpdate's length: what is no longer may be no data */
     struct scratch *scratch = conn_scratch();
     int queued = 0;
     if (!scratch || wire_ioctl(fd, FIONREAD, &queued) || !queued)
-        return true;
+        return FRONT_WHOLE; /* an error, or the end */
     struct fill f = {.buf = scratch->rx};
     load_carry(s, &f);
-    uint32_t wants = missing(s, &f);
-    if ((uint32_t)queued >= wants && f.have >= RECORD_HEADER)
-        return true;
-    if ((uint32_t)queued >= wants)
-        return false; /* only the header: look again */
+    long len = front_len(fd, s, &f, (size_t)queued);
+    if (len && (len < 0 || f.have + (size_t)queued >= (size_t)len))
+        return len > 0 && (size_t)len <= engine()->overhead(&s->rx) + SHORT ? FRONT_UNSURE : FRONT_WHOLE;
     (void)take(fd, s, &f, (size_t)queued, MSG_DONTWAIT);
-    save_carry(s, &f);
-    options_lowat(fd, s, missing(s, &f));
-    return false;
+    settle(fd, s, &f);
+    struct pollfd end = {.fd = fd, .events = POLLRDHUP};
+    return wire_poll(&end, 1, 0) == 1 ? FRONT_WHOLE : FRONT_PART; /* cut off: a read says so */
 }
 
-static bool carry_true(int fd, struct slot *s) {
+static enum front front(int fd, struct slot *s) {
     if (!slot_trylock(&s->rx_lock))
-        return true;
-    bool whole = atomic_load(&s->state) != SLOT_OPEN || !s->carry || rest_arrived(fd, s);
+        return FRONT_WHOLE;
+    bool done = atomic_load(&s->state) != SLOT_OPEN || s->held || s->rx_eof;
+    enum front is = done ? FRONT_UNSURE : look_at_front(fd, s);
     slot_unlock(&s->rx_lock);
     slot_reap(s);
-    return whole;
+    return is;
 }
 
 /* SO_RCVLOWAT counts plaintext: when less has come than the program waits for, the kernel waits for more than
@@ -756,10 +775,10 @@ bool recv_true(int fd, struct slot *s) {
         slot_reap(s);
     }
     bool told = atomic_load(&s->state) == SLOT_DEAD && s->error_told;
-    bool answer = true;
-    if (s->carry && s->saw_input && wire_peeks() && !confine_lost(LOOKS))
-        answer = carry_true(fd, s);
-    else
+    bool looks = (s->carry || s->torn) && s->saw_input && wire_peeks() && !confine_lost(LOOKS);
+    enum front is = looks ? front(fd, s) : FRONT_UNSURE;
+    bool answer = is == FRONT_WHOLE;
+    if (is == FRONT_UNSURE)
         answer =
             recv_stream(fd, s, &iov, 1, MSG_PEEK | MSG_DONTWAIT) != -1 || (errno != EAGAIN && errno != EINTR);
     if (answer && s->user_lowat > 1 && wire_peeks() && !confine_lost(LOOKS))

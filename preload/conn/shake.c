@@ -155,6 +155,7 @@ static void finish(int fd, struct slot *s, struct conn *c) {
         acknowledge_now(fd, s);
         send_begin(fd, s);
         options_lowat(fd, s, 1);
+        options_learn_segments(fd, s);
         send_flush(fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
     if (!s->server && api()->wants_post(c->shake))
