@@ -8,6 +8,9 @@
  * holder flushes, says close_notify, or hands what is left to the driver. The caller closes fd afterwards. */
 void farewell(int fd, struct slot *s);
 
+/* close(2) of a managed descriptor. Another thread that writes to it meanwhile finds it closed. */
+int farewell_close(int fd);
+
 /* The descriptor is gone already, closed where no hook saw it. */
 void farewell_lost(struct slot *s);
 

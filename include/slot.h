@@ -113,6 +113,10 @@ struct slot {
 /* Maps the arena (once per process family). False when memory cannot be reserved. */
 bool slot_arena_ready(void);
 
+/* The one slot that is no connection: it stands behind numbers whose connection is ending, so that whatever
+ * another thread does to them in the meantime fails (I2). */
+struct slot *slot_sealed(void);
+
 /* Bytes of address space that it has, or will have. */
 size_t slot_arena_size(void);
 

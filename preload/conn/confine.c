@@ -84,6 +84,7 @@ static const struct use uses[] = {
     {CONFINE_SHUTDOWN, SYS_shutdown, {FD, SHUT_RDWR}},
     {CONFINE_FCNTL, SYS_fcntl, {FD, F_GETFL, 0}},
     {CONFINE_FCNTL, SYS_fcntl, {FD, F_DUPFD_CLOEXEC, 3904}},
+    {CONFINE_DUP, SYS_dup3, {3904, FD, O_CLOEXEC}},
     {CONFINE_EPOLL, SYS_epoll_ctl, {FD, EPOLL_CTL_DEL, FD, ADDRESS}},
     {CONFINE_MADVISE, SYS_madvise, {ADDRESS, 4096, MADV_POPULATE_READ}},
     {CONFINE_MADVISE, SYS_madvise, {ADDRESS, 4096, MADV_POPULATE_WRITE}},

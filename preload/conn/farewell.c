@@ -158,6 +158,22 @@ void farewell(int fd, struct slot *s) {
     errno = saved;
 }
 
+int farewell_close(int fd) {
+    struct slot *s;
+    bool mine = fdtable_mine();
+    if (mine && !atomic_load(&leaving) && fdtable_sealed(fd)) {
+        errno = EBADF; /* another thread is closing it */
+        return -1;
+    }
+    if (mine && fdtable_seal(fd, &s)) {
+        if (s)
+            farewell(fd, s);
+        fdtable_stop(fd);
+        fdtable_unseal(fd);
+    }
+    return real.close(fd);
+}
+
 void farewell_lost(struct slot *s) {
     int saved = errno;
     struct conn *c = conn_of(s);
@@ -228,8 +244,8 @@ void farewell_all(void) {
         struct conn *c = s ? conn_of(s) : NULL;
         if (c && c->mesh->linger_ms > linger)
             linger = c->mesh->linger_ms;
-        s = fdtable_take(fd);
-        if (s)
+        /* Other threads go on, and destructors come after ours. */
+        if (fdtable_seal(fd, &s) && s)
             farewell(fd, s);
     }
     driver_finish(linger ? linger : 5000);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/single_threaded.h>
 #include <unistd.h>
 
 #include "real.h"
@@ -26,7 +27,8 @@ static _Atomic int highest = -1;              /* nothing above was ever managed 
 static _Atomic pid_t owner;                   /* whose table this is */
 static _Atomic uint8_t own[FDTABLE_SIZE / 8]; /* bit per descriptor of ours; untouched pages cost nothing */
 static _Atomic unsigned own_count;
-static _Atomic int kept = -1; /* the one that forked children keep as well */
+static _Atomic int kept = -1;    /* the one that forked children keep as well */
+static _Atomic int stopper = -1; /* they keep this one too */
 
 bool fdtable_ready(void) {
     if (atomic_load(&fdtable_size))
@@ -80,6 +82,41 @@ struct slot *fdtable_take(int fd) {
     return entry ? slot_behind(entry) : NULL;
 }
 
+bool fdtable_seal(int fd, struct slot **s) {
+    uint64_t entry = fdtable_entry(fd);
+    *s = NULL;
+    if (!entry)
+        return false;
+    struct slot *seal = slot_sealed();
+    uint64_t sealed = entry_of(seal);
+    slot_ref(seal);
+    while (entry && entry != sealed)
+        if (atomic_compare_exchange_weak(&fdtable[fd], &entry, sealed)) {
+            *s = slot_behind(entry);
+            return true;
+        }
+    slot_unref(seal);
+    return false;
+}
+
+bool fdtable_sealed(int fd) {
+    uint64_t entry = fdtable_entry(fd);
+    return entry && entry == entry_of(slot_sealed());
+}
+
+void fdtable_unseal(int fd) {
+    uint64_t sealed = fdtable_entry(fd) ? entry_of(slot_sealed()) : 0;
+    if (sealed && atomic_compare_exchange_strong(&fdtable[fd], &sealed, 0))
+        slot_unref(slot_sealed());
+}
+
+/* With the only thread nobody else can write meanwhile. */
+void fdtable_stop(int fd) {
+    int stop = atomic_load(&stopper);
+    if (stop >= 0 && !__libc_single_threaded && !confine_lost(CONFINE_DUP))
+        real.dup3(stop, fd, O_CLOEXEC);
+}
+
 int fdtable_next(int from) {
     if (atomic_load(&fdtable_size))
         for (int fd = from < 0 ? 0 : from; fd <= atomic_load(&highest); fd++)
@@ -128,10 +165,10 @@ bool fdtable_mine(void) {
 void fdtable_forked(void) {
     atomic_store(&owner, wire_getpid());
     /* The parent's own descriptors came along as copies; they are the parent's work. */
-    int keep = atomic_load(&kept);
-    unsigned stay = keep >= 0;
+    int keep = atomic_load(&kept), stop = atomic_load(&stopper);
+    unsigned stay = (keep >= 0 ? 1u : 0u) + (stop >= 0 ? 1u : 0u);
     for (int fd = 0; atomic_load(&own_count) > stay && fd < FDTABLE_SIZE; fd++)
-        if (fdtable_is_own(fd) && fd != keep)
+        if (fdtable_is_own(fd) && fd != keep && fd != stop)
             fdtable_own_close(fd);
 }
 
@@ -144,6 +181,14 @@ int fdtable_own_keep(int fd) {
 
 int fdtable_own_kept(void) {
     return atomic_load(&kept);
+}
+
+void fdtable_own_stopper(void) {
+    int fd = open("/", O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    atomic_store(&stopper, fdtable_own_move(fd));
+    real.close(fd);
 }
 
 int fdtable_next_own(int from) {

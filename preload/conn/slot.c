@@ -51,7 +51,7 @@ static pthread_mutex_t arena_lock = PTHREAD_MUTEX_INITIALIZER;
 static int arena_file = -1; /* until slot_arena_file hands it out */
 static struct stat arena_stat;
 
-static const uint64_t ARENA_MAGIC = 0x616e6572412d3177;
+static const uint64_t ARENA_MAGIC = 0x616e6572412d3277;
 enum { ARENA_MIN = 4096, ARENA_MAX = 1 << 20 };
 
 static size_t round_page(size_t n) {
@@ -111,6 +111,29 @@ static void use_arena(uint8_t *base, const struct layout *l) {
     arena = (struct arena *)base;
 }
 
+static void lock_init(pthread_mutex_t *lock) {
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
+    pthread_mutex_init(lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
+
+/* Never on a free list, never freed: as many descriptors stand for it as may be. */
+static void make_sealed(void) {
+    struct slot *s = &slots[0];
+    lock_init(&s->rx_lock);
+    lock_init(&s->tx_lock);
+    s->user_lowat = 1;
+    s->holders_lost = true;
+    atomic_store(&s->refs, 1u << 30);
+    atomic_store(&s->generation, 1);
+    atomic_store(&s->state, SLOT_MOVED);
+    atomic_store(&arena->slots.fresh, 1);
+}
+
 static bool map_arena(uint32_t capacity) {
     struct layout l = layout_of(capacity);
     int fd = make_file(l.all);
@@ -130,7 +153,12 @@ static bool map_arena(uint32_t capacity) {
     made->uid = geteuid();
     made->gid = getegid();
     use_arena(base, &l);
+    make_sealed();
     return true;
+}
+
+struct slot *slot_sealed(void) {
+    return slots;
 }
 
 bool slot_arena_ready(void) {
@@ -259,16 +287,6 @@ static void list_push(struct freelist *list, uint32_t index) {
     do {
         link_set(list, index, (uint32_t)head);
     } while (!atomic_compare_exchange_weak(&list->head, &head, ((head >> 32) + 1) << 32 | (index + 1)));
-}
-
-static void lock_init(pthread_mutex_t *lock) {
-    pthread_mutexattr_t attr;
-    pthread_mutexattr_init(&attr);
-    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
-    pthread_mutex_init(lock, &attr);
-    pthread_mutexattr_destroy(&attr);
 }
 
 /* Killed, but its parent has not asked yet: it holds nothing any more. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "farewell.h"
 #include "hook.h"
 #include "log.h"
 #include "moving_ticket.h"
@@ -253,10 +254,8 @@ static void give_fds(struct place *p, const struct cmsghdr *c, const int *fds, s
     size_t fit = p->left < CMSG_LEN(0) ? 0 : (p->left - CMSG_LEN(0)) / sizeof(int);
     if (fit > n)
         fit = n;
-    for (size_t i = fit; i < n; i++) {
-        hook_release(fds[i]);
-        real.close(fds[i]);
-    }
+    for (size_t i = fit; i < n; i++)
+        farewell_close(fds[i]);
     if (fit)
         give(p, c, fds, fit * sizeof(int));
     if (fit < n)
