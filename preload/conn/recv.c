@@ -24,6 +24,9 @@
 #include "shake.h"
 #include "wire.h"
 
+/* A KeyUpdate's length. Alerts are shorter; tickets come before data. */
+enum { CONTROL_MAX = 5 };
+
 /* Without these the kernel neither counts nor waits for a number of bytes. */
 enum { LOOKS = CONFINE_IOCTL | CONFINE_SETSOCKOPT };
 
@@ -241,7 +244,8 @@ static long open_record(int fd, struct slot *s, const struct record_engine *e, u
     size_t overhead = e->overhead(&s->rx);
     size_t limit = wire > overhead ? wire - overhead : 0;
     size_t nonce = explicit_nonce(&s->rx);
-    uint8_t *direct = k && !ticket_may_come ? sink_direct(k, limit) : NULL;
+    /* An alert has no business in the program's memory, not even behind what is delivered. */
+    uint8_t *direct = k && !ticket_may_come && limit > CONTROL_MAX ? sink_direct(k, limit) : NULL;
     *plain = direct ? direct : rec + RECORD_HEADER + nonce;
     long n = e->open(&s->rx, rec, wire, *plain, limit, &type);
     if (n < 0) {
@@ -720,7 +724,6 @@ static long front_len(int fd, const struct slot *s, const struct fill *f, size_t
 /* The kernel woke the program for a part of a record (a segment's worth, or its memory is short): the part
  * goes to the carry, so that the kernel reports readable again only for more. rx_lock is held. */
 static enum front look_at_front(int fd, struct slot *s) {
-    enum { SHORT = 5 }; /* a KeyUpdate's length: what is no longer may be no data */
     struct scratch *scratch = conn_scratch();
     int queued = 0;
     if (!scratch || wire_ioctl(fd, FIONREAD, &queued) || !queued)
@@ -729,7 +732,7 @@ static enum front look_at_front(int fd, struct slot *s) {
     load_carry(s, &f);
     long len = front_len(fd, s, &f, (size_t)queued);
     if (len && (len < 0 || f.have + (size_t)queued >= (size_t)len))
-        return len > 0 && (size_t)len <= engine()->overhead(&s->rx) + SHORT ? FRONT_UNSURE : FRONT_WHOLE;
+        return len > 0 && (size_t)len <= engine()->overhead(&s->rx) + CONTROL_MAX ? FRONT_UNSURE : FRONT_WHOLE;
     (void)take(fd, s, &f, (size_t)queued, MSG_DONTWAIT);
     settle(fd, s, &f);
     struct pollfd end = {.fd = fd, .events = POLLRDHUP};

@@ -160,8 +160,10 @@ static ssize_t copy_piece(int out, struct slot *s, int in, off_t *offset, size_t
     if (!scratch)
         return -1;
     off_t at = offset ? *offset : lseek(in, 0, SEEK_CUR);
-    if (at < 0)
+    if (at < 0) {
+        errno = EINVAL; /* also what does not seek */
         return -1;
+    }
     ssize_t got = pread(in, scratch->file, n < sizeof scratch->file ? n : sizeof scratch->file, at);
     if (got <= 0)
         return got;
