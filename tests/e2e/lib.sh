@@ -159,9 +159,12 @@ descriptors() { # NAME
 }
 
 # Compiles a program of progs/ into the temporary directory and prints where it is.
-program() { # NAME
-    [ -x "$T/$1" ] || gcc -std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -pthread -o "$T/$1" "$PROGS/$1.c"
-    printf '%s\n' "$T/$1"
+program() { # NAME [FURTHER-SOURCE-OR-LIBRARY…]
+    local name=$1
+    shift
+    [ -x "$T/$name" ] ||
+        gcc -std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -pthread -o "$T/$name" "$PROGS/$name.c" "$@"
+    printf '%s\n' "$T/$name"
 }
 
 # --- certificates ----------------------------------------------------------------------------
