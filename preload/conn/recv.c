@@ -44,6 +44,7 @@ static bool open_whole(int fd, struct slot *s, struct fill *f, struct sink *k) {
         alive = n >= 0;
         at += (size_t)wire;
     }
+    recv_records_end(fd, s);
     f->have = alive && !s->rx_eof ? f->have - at : 0;
     f->dirty |= at > 0;
     if (f->have && at)

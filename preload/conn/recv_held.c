@@ -53,6 +53,7 @@ ssize_t recv_held_take(int fd, struct slot *s, struct fill *f, int flags) {
     if (n <= 0) {
         s->loose = !wire_peeks();
         unpin(fd, s);
+        recv_records_end(fd, s);
         return n < 0 ? conn_dead_read(s) : 1;
     }
     keep_held(s, plain, (size_t)n, !wire_peeks());

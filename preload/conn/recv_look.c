@@ -95,6 +95,13 @@ static long front_len(int fd, const struct slot *s, const struct fill *f, size_t
     return record_wire_len(header, s->rx.version);
 }
 
+/* Up to this length a whole record may be none for the program. A blocking read would wait behind a late
+ * ticket, which may have any length; others get EAGAIN, and are spared the look at all but what is short. */
+static size_t doubtful(const struct slot *s) {
+    size_t content = atomic_load(&s->nonblocking) ? RECV_CONTROL_MAX : RECORD_PLAIN_MAX;
+    return recv_engine()->overhead(&s->rx) + content;
+}
+
 /* The kernel woke the program for a part of a record (a segment's worth, or its memory is short): the part
  * goes to the carry, so that the kernel reports readable again only for more. rx_lock is held. */
 static enum front look_at_front(int fd, struct slot *s) {
@@ -106,8 +113,7 @@ static enum front look_at_front(int fd, struct slot *s) {
     recv_fill_load(s, &f);
     long len = front_len(fd, s, &f, (size_t)queued);
     if (len && (len < 0 || f.have + (size_t)queued >= (size_t)len))
-        return len > 0 && (size_t)len <= recv_engine()->overhead(&s->rx) + RECV_CONTROL_MAX ? FRONT_UNSURE
-                                                                                            : FRONT_WHOLE;
+        return len > 0 && (size_t)len <= doubtful(s) ? FRONT_UNSURE : FRONT_WHOLE;
     (void)recv_fill_take(fd, s, &f, (size_t)queued, MSG_DONTWAIT);
     recv_fill_settle(fd, s, &f);
     struct pollfd end = {.fd = fd, .events = POLLRDHUP};

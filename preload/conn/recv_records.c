@@ -45,13 +45,16 @@ static bool more_comes(int fd, uint8_t *byte) {
     return wire_peeks() ? wire_recv(fd, byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 : wire_poll(&p, 1, 0) == 1;
 }
 
+void recv_records_end(int fd, struct slot *s) {
+    uint8_t byte;
+    if (s->rx_eof && !slot_orphaned(s) && !more_comes(fd, &byte))
+        wire_shutdown(fd, SHUT_RD);
+}
+
 static void on_alert(int fd, struct slot *s, const uint8_t *body, size_t n) {
     char words[HANDSHAKE_ERROR_MAX];
     if (n == 2 && body[1] == 0) {
-        uint8_t byte;
         s->rx_eof = true;
-        if (!slot_orphaned(s) && !more_comes(fd, &byte))
-            wire_shutdown(fd, SHUT_RD); /* the kernel reports end of file even before the peer's FIN */
         return;
     }
     if (n == 2 && body[1] == 90 /* user_canceled: close_notify follows */)
