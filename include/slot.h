@@ -148,7 +148,6 @@ struct slot *slot_new(void);
 uint32_t slot_index(const struct slot *s);
 struct slot *slot_at(uint32_t index);
 uint32_t slot_capacity(void);
-uint32_t slot_in_use(void);
 
 /* One more or one less descriptor. slot_unref returns what is left; at 0 the caller does the farewell and
  * calls slot_free. */
