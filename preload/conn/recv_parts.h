@@ -65,8 +65,8 @@ void recv_records_bad_header(int fd, struct slot *s, const uint8_t *header);
  * data (then 0). */
 long recv_records_open(int fd, struct slot *s, const struct record_engine *e, uint8_t *rec, size_t wire,
                        struct sink *k, uint8_t **plain);
-/* If that was close_notify, the kernel reports end of file from now on, even before the peer's FIN. All of the
- * record must have left the kernel: a byte of it would look like more to come. */
+/* If that was close_notify, the kernel reports end of file from now on, even before the peer's FIN. All of
+ * the record must have left the kernel: a byte of it would look like more to come. */
 void recv_records_end(int fd, struct slot *s);
 
 /* recv_held.c. Takes all but the last byte of the record at the front and holds its plaintext. Returns 1 when
