@@ -205,13 +205,19 @@ static void say_goodbye(int fd, struct slot *s) {
     await_delivery(fd, s);
 }
 
+/* The first descriptor from fd on that leaves, and its slot; -1 when there is none. */
+static int next_leaving(int fd, struct slot **s) {
+    for (fd = fdtable_next(fd); fd >= 0; fd = fdtable_next(fd + 1))
+        if (leaves(fd) && (*s = fdtable_slot(fd)))
+            return fd;
+    return -1;
+}
+
 void moving_leave(void) {
     int saved = errno;
-    for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
-        struct slot *s = leaves(fd) ? fdtable_slot(fd) : NULL;
-        struct conn *c = s ? conn_of(s) : NULL;
-        if (!s)
-            continue;
+    struct slot *s;
+    for (int fd = next_leaving(0, &s); fd >= 0; fd = next_leaving(fd + 1, &s)) {
+        struct conn *c = conn_of(s);
         uint32_t left = slot_unref(s);
         if (c)
             atomic_fetch_sub(&c->fds, 1);
@@ -225,11 +231,9 @@ void moving_leave(void) {
 
 void moving_stay(void) {
     int saved = errno;
-    for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
-        struct slot *s = leaves(fd) ? fdtable_slot(fd) : NULL;
-        struct conn *c = s ? conn_of(s) : NULL;
-        if (!s)
-            continue;
+    struct slot *s;
+    for (int fd = next_leaving(0, &s); fd >= 0; fd = next_leaving(fd + 1, &s)) {
+        struct conn *c = conn_of(s);
         slot_ref(s);
         slot_hold(s);
         if (c)
