@@ -122,6 +122,7 @@ static void step_odd(struct actor *me, int argc, char **argv) {
     int fd = name_fd(argv[2]);
     struct iovec vec = {.iov_base = me->buf, .iov_len = SIZE_MAX};
     static struct iovec many[2000];
+    const struct iovec wraps[2] = {{me->buf, SIZE_MAX / 2 + 1}, {me->buf, SIZE_MAX / 2 + 1}};
     struct msghdr msg = {.msg_iov = many, .msg_iovlen = 2000};
     if (strcmp(verb, "readv") == 0)
         say_result(me, readv(fd, &vec, 1));
@@ -133,6 +134,8 @@ static void step_odd(struct actor *me, int argc, char **argv) {
         say_result(me, writev(fd, &vec, 0));
     else if (strcmp(verb, "readvnone") == 0)
         say_result(me, readv(fd, &vec, 0));
+    else if (strcmp(verb, "readvwrap") == 0)
+        say_result(me, readv(fd, wraps, 2));
     else if (strcmp(verb, "recvmsg") == 0)
         say_result(me, recvmsg(fd, &msg, MSG_DONTWAIT));
     else if (strcmp(verb, "sendmsg") == 0)
