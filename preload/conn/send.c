@@ -11,6 +11,7 @@
 
 #include "core.h"
 #include "driver.h"
+#include "fallback.h"
 #include "fdtable.h"
 #include "memory.h"
 #include "shake.h"
@@ -353,27 +354,46 @@ static ssize_t send_early(int fd, struct slot *s, struct conn *c, struct source 
     return done ? done : src->left ? CONN_PLAIN - 1 : 0;
 }
 
+/* One round in the state of the moment. CONN_PLAIN - 1: the state changed before a byte was taken. */
+static ssize_t send_now(int fd, struct slot *s, struct source *src, int flags) {
+    switch (atomic_load(&s->state)) {
+    case SLOT_OPEN:
+        return send_open(fd, s, src, flags);
+    case SLOT_SHAKING: {
+        struct conn *c = conn_pin(s);
+        ssize_t n = send_early(fd, s, c, src, flags);
+        conn_unpin(c);
+        return n;
+    }
+    case SLOT_PLAIN:
+        return CONN_PLAIN;
+    case SLOT_DEAD:
+        return conn_dead_write(s, flags);
+    default:
+        errno = EIO;
+        return -1;
+    }
+}
+
+/* A blocking call takes everything, as on TCP, also when the handshake ends in the middle of it. */
 static ssize_t send_locked(int fd, struct slot *s, struct source *src, int flags) {
+    uint32_t generation = atomic_load(&s->generation);
+    ssize_t done = 0;
     for (;;) {
-        switch (atomic_load(&s->state)) {
-        case SLOT_OPEN:
-            return send_open(fd, s, src, flags);
-        case SLOT_SHAKING: {
-            struct conn *c = conn_pin(s);
-            ssize_t n = send_early(fd, s, c, src, flags);
-            conn_unpin(c);
-            if (n != CONN_PLAIN - 1)
-                return n;
-            break; /* the state changed before a byte was kept */
-        }
-        case SLOT_PLAIN:
-            return CONN_PLAIN;
-        case SLOT_DEAD:
-            return conn_dead_write(s, flags);
-        default:
-            errno = EIO;
-            return -1;
-        }
+        bool early = atomic_load(&s->state) == SLOT_SHAKING;
+        ssize_t n = send_now(fd, s, src, flags);
+        if (n == CONN_PLAIN - 1)
+            continue;
+        if (n < 0)
+            return done ? done : n;
+        done += n;
+        bool ours = !slot_orphaned(s) && atomic_load(&s->generation) == generation;
+        if (!early || !src->left || flags & MSG_DONTWAIT || !ours)
+            return done;
+        if (atomic_load(&s->state) == SLOT_PLAIN)
+            return done + fallback_rest(fd, s, src->iov, src->count, src->skip, flags);
+        if (atomic_load(&s->state) != SLOT_OPEN)
+            return done;
     }
 }
 
