@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "conn.h"
 #include "driver.h"
@@ -62,6 +63,12 @@ static uint32_t missing(const struct slot *s, const struct fill *f) {
     return len > (long)f->have ? (uint32_t)((size_t)len - f->have) : 1;
 }
 
+/* The kernel has that much already, and says so: to tell it once more what to wait for would make an edge. */
+static bool there(int fd, const struct slot *s, uint32_t wants) {
+    int queued = 0;
+    return !wire_ioctl(fd, FIONREAD, &queued) && (uint32_t)queued >= wants && s->lowat <= (uint32_t)queued;
+}
+
 /* At the end of a call: an incomplete record stays in the carry, and the kernel waits for the rest. Where its
  * memory is short it does not (tcp_stream_is_readable): from now on the filter looks. */
 void recv_fill_settle(int fd, struct slot *s, struct fill *f) {
@@ -72,7 +79,9 @@ void recv_fill_settle(int fd, struct slot *s, struct fill *f) {
         if (f->have)
             filter_torn(fd, s);
     }
-    options_lowat(fd, s, s->held ? 1 : missing(s, f));
+    uint32_t wants = s->held ? 1 : missing(s, f);
+    if (wants == 1 || f->drained || !there(fd, s, wants))
+        options_lowat(fd, s, wants);
 }
 
 /* FIN or an error from the kernel. Returns what the call has to return when nothing was delivered. */
@@ -127,8 +136,15 @@ static ssize_t blocking_recv(int fd, struct slot *s, struct fill *f, size_t n, i
 }
 
 ssize_t recv_fill_take(int fd, struct slot *s, struct fill *f, size_t n, int flags) {
-    ssize_t got = flags & MSG_DONTWAIT ? wire_recv(fd, f->buf + f->have, n, flags)
-                                       : blocking_recv(fd, s, f, n, flags, missing(s, f));
+    bool wait = !(flags & MSG_DONTWAIT);
+    ssize_t got = -1;
+    /* The rest of a record is mostly there, and to tell the kernel how much to wait for would make an edge.
+     */
+    bool look = !wait || (f->have && wire_peeks());
+    if (look)
+        got = wire_recv(fd, f->buf + f->have, n, flags | MSG_DONTWAIT);
+    if (wait && (!look || (got < 0 && errno == EAGAIN)))
+        got = blocking_recv(fd, s, f, n, flags, missing(s, f));
     if (got > 0) {
         f->have += (size_t)got;
         f->dirty = true;

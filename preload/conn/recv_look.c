@@ -95,11 +95,17 @@ static long front_len(int fd, const struct slot *s, const struct fill *f, size_t
     return record_wire_len(header, s->rx.version);
 }
 
-/* Up to this length a whole record may be none for the program. A blocking read would wait behind a late
- * ticket, which may have any length; others get EAGAIN, and are spared the look at all but what is short. */
+/* Up to this length a whole record may be none for the program. A client's blocking read would wait behind a
+ * late ticket, which may have any length; others are spared the look at all but what is short. */
 static size_t doubtful(const struct slot *s) {
-    size_t content = atomic_load(&s->nonblocking) ? RECV_CONTROL_MAX : RECORD_PLAIN_MAX;
+    size_t content = atomic_load(&s->nonblocking) || s->server ? RECV_CONTROL_MAX : RECORD_PLAIN_MAX;
     return recv_engine()->overhead(&s->rx) + content;
+}
+
+/* Nothing more is queued: a read tells of an end or an error, if there is one. */
+static enum front at_end(int fd) {
+    struct pollfd p = {.fd = fd, .events = POLLIN | POLLRDHUP};
+    return wire_poll(&p, 1, 0) == 1 ? FRONT_WHOLE : FRONT_PART;
 }
 
 /* The kernel woke the program for a part of a record (a segment's worth, or its memory is short): the part
@@ -107,8 +113,10 @@ static size_t doubtful(const struct slot *s) {
 static enum front look_at_front(int fd, struct slot *s) {
     struct scratch *scratch = conn_scratch();
     int queued = 0;
-    if (!scratch || wire_ioctl(fd, FIONREAD, &queued) || !queued)
-        return FRONT_WHOLE; /* an error, or the end */
+    if (!scratch || wire_ioctl(fd, FIONREAD, &queued))
+        return FRONT_WHOLE;
+    if (!queued) /* what there was has been taken meanwhile */
+        return at_end(fd);
     struct fill f = {.buf = scratch->rx};
     recv_fill_load(s, &f);
     long len = front_len(fd, s, &f, (size_t)queued);
@@ -116,13 +124,12 @@ static enum front look_at_front(int fd, struct slot *s) {
         return len > 0 && (size_t)len <= doubtful(s) ? FRONT_UNSURE : FRONT_WHOLE;
     (void)recv_fill_take(fd, s, &f, (size_t)queued, MSG_DONTWAIT);
     recv_fill_settle(fd, s, &f);
-    struct pollfd end = {.fd = fd, .events = POLLRDHUP};
-    return wire_poll(&end, 1, 0) == 1 ? FRONT_WHOLE : FRONT_PART; /* cut off: a read says so */
+    return at_end(fd);
 }
 
 static enum front front(int fd, struct slot *s) {
-    if (!slot_trylock(&s->rx_lock))
-        return FRONT_WHOLE;
+    if (!slot_lock_rx(s, false))
+        return FRONT_WHOLE; /* a reader waits for it, and has been woken as well */
     bool done = atomic_load(&s->state) != SLOT_OPEN || s->held || s->rx_eof;
     enum front is = done ? FRONT_UNSURE : look_at_front(fd, s);
     slot_unlock(&s->rx_lock);
@@ -159,7 +166,7 @@ bool recv_true(int fd, struct slot *s) {
         slot_reap(s);
     }
     bool told = atomic_load(&s->state) == SLOT_DEAD && s->error_told;
-    bool looks = (s->carry || s->torn) && s->saw_input && wire_peeks() && !confine_lost(LOOKS);
+    bool looks = (s->saw_input || s->server) && wire_peeks() && !confine_lost(LOOKS);
     enum front is = looks ? front(fd, s) : FRONT_UNSURE;
     bool answer = is == FRONT_WHOLE;
     if (is == FRONT_UNSURE)
