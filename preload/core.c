@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "confine.h"
+#include "keep.h"
 #include "log.h"
 #include "moving.h"
 #include "real.h"
@@ -28,7 +29,7 @@ const struct mtlswrap_engine *core_loaded;
 
 static pthread_once_t init_once = PTHREAD_ONCE_INIT;
 static _Atomic pid_t reloading;   /* the process that is at it; a forked child inherits a stale one */
-static char *table_path;          /* absolute: daemons change their directory */
+static const char *table_path;    /* absolute: daemons change their directory */
 static struct stat table_stat;    /* of who is reloading */
 static _Atomic int64_t looked_at; /* when, in milliseconds */
 
@@ -82,10 +83,12 @@ static bool same_file(const struct stat *a, const struct stat *b) {
 }
 
 /* Links are not followed: they may be what is changed. */
-static char *absolute(const char *path) {
+static const char *absolute(const char *path) {
     char *out, *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
+    if (path[0] == '/')
+        return path;
     if (!here)
-        return strdup(path);
+        return keep(path);
     if (asprintf(&out, "%s/%s", here, path) < 0)
         out = NULL;
     free(here);
@@ -93,15 +96,14 @@ static char *absolute(const char *path) {
 }
 
 static void load_table(void) {
-    core.config = strdup(core.config);
-    table_path = absolute(core.config);
+    core.config = keep(core.config);
+    table_path = core.config ? absolute(core.config) : NULL;
     if (core.workload)
-        core.workload = strdup(core.workload);
+        core.workload = keep(core.workload);
     if (table_path)
         stat(table_path, &table_stat); /* before: what is written from here on is a change */
     struct policy *p = load(core.config);
-    struct policy_self self;
-    if (p && !policy_self(p, core.workload, &self)) {
+    if (p && !policy_self_named(core.workload)) {
         log_error("MTLSWRAP_WORKLOAD=%s: expected NAMESPACE/NAME", core.workload);
         p = NULL;
     }
@@ -219,7 +221,9 @@ static void engine_log(int level, const char *line) {
 
 static void load_engine(void) {
     char path[4096 + 32];
-    snprintf(path, sizeof path, "%s/libmtlswrap-engine.so", real_home());
+    const char *own = real_object(), *slash = strrchr(own, '/');
+    snprintf(path, sizeof path, "%.*s/libmtlswrap-engine.so", slash ? (int)(slash - own) : 1,
+             slash ? own : ".");
     const char *error = "it belongs to another version";
     struct mtlswrap_engine *engine = real_load(path, "mtlswrap_engine", &error);
     if (!engine || engine->abi != MTLSWRAP_ENGINE_ABI) {

@@ -71,7 +71,5 @@ EXPORT int io_uring_queue_init_mem(unsigned entries, struct io_uring *ring, stru
 /* RTLD_DEEPBIND would let a plugin bind past us. The loader derives the search path from its caller's
  * address, so this must compile to a jump (a sibling call). */
 EXPORT void *dlopen(const char *path, int mode) {
-    if (!real.dlopen)
-        real_init();
     return real.dlopen(path, core.active ? mode & ~RTLD_DEEPBIND : mode);
 }
