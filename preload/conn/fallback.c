@@ -15,12 +15,13 @@
 #include "log.h"
 #include "options.h"
 #include "real.h"
+#include "reserve.h"
 #include "wire.h"
 
 /* Peers that spoke TLS, by address; a collision only forgets the older one, which must fail closed: so a full
  * bucket keeps what it has. */
 enum { SPOKE_BUCKETS = 1024, SPOKE_WAYS = 4 };
-static union slot_address spoke[SPOKE_BUCKETS][SPOKE_WAYS];
+static union slot_address spoke[SPOKE_BUCKETS][SPOKE_WAYS] RESERVE;
 static pthread_mutex_t spoke_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool spoke_overflow; /* a bucket was full: then nobody falls back any more who hashes there */
 

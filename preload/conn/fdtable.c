@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "real.h"
+#include "reserve.h"
 #include "wire.h"
 
 enum {
@@ -23,9 +24,10 @@ _Atomic uint64_t *fdtable;
 _Atomic unsigned fdtable_size;
 
 static pthread_mutex_t map_lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic int highest = -1;              /* nothing above was ever managed */
-static _Atomic pid_t owner;                   /* whose table this is */
-static _Atomic uint8_t own[FDTABLE_SIZE / 8]; /* bit per descriptor of ours; untouched pages cost nothing */
+static _Atomic int highest = -1; /* nothing above was ever managed */
+static _Atomic pid_t owner;      /* whose table this is */
+static _Atomic uint8_t
+    own[FDTABLE_SIZE / 8] RESERVE; /* bit per descriptor of ours; untouched pages cost nothing */
 static _Atomic unsigned own_count;
 static _Atomic int kept = -1;    /* the one that forked children keep as well */
 static _Atomic int stopper = -1; /* they keep this one too */

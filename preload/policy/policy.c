@@ -71,10 +71,14 @@ static void deliver(struct policy_reading *r, policy_report_fn *report, void *ar
 }
 
 static struct policy *new_table(const char *name, const char *dir, size_t dir_len, size_t text_len) {
-    struct policy *p = calloc(1, sizeof *p);
-    if (!p)
+    struct policy_pool pool = {.head = NULL};
+    policy_pool_reserve(&pool, 4096 + text_len * 6);
+    struct policy *p = policy_pool_alloc(&pool, sizeof *p);
+    if (!p) {
+        policy_pool_free(&pool);
         return NULL;
-    policy_pool_reserve(&p->pool, 4096 + text_len * 6);
+    }
+    p->pool = pool;
     p->file = policy_pool_copy(&p->pool, name, strlen(name));
     p->directory = dir_len ? policy_pool_copy(&p->pool, dir, dir_len) : NULL;
     p->mesh.mesh = (struct policy_mesh){.trust_domain = "cluster.local",
@@ -121,10 +125,20 @@ struct policy *policy_parse(const char *name, const char *text, size_t len, poli
     return read_table(p, text, len, report, arg);
 }
 
+/* What a table of usual size is read into. */
+struct page {
+    char text[4096];
+};
+
+static void release(char *text, const struct page *small) {
+    if (text != small->text)
+        free(text);
+}
+
 /* Reads until the end or an error; returns the bytes, or -1 with errno. *text grows as needed. */
-static ssize_t read_all(int fd, char **text) {
-    size_t room = 4096, n = 0;
-    for (*text = malloc(room); *text;) {
+static ssize_t read_all(int fd, struct page *small, char **text) {
+    size_t room = sizeof small->text, n = 0;
+    for (*text = small->text; *text;) {
         ssize_t got = read(fd, *text + n, room - n);
         if (got < 0 && errno == EINTR)
             continue;
@@ -134,11 +148,15 @@ static ssize_t read_all(int fd, char **text) {
         if (n < room)
             continue;
         room *= 4;
-        char *more = room <= TABLE_BYTES_MAX ? realloc(*text, room) : NULL;
+        char *more = room > TABLE_BYTES_MAX ? NULL
+                     : *text == small->text ? malloc(room)
+                                            : realloc(*text, room);
+        if (more && *text == small->text)
+            memcpy(more, small->text, n);
         if (!more)
             errno = EFBIG;
         if (!more)
-            free(*text);
+            release(*text, small);
         *text = more;
     }
     return -1;
@@ -146,17 +164,17 @@ static ssize_t read_all(int fd, char **text) {
 
 /* The whole of a file; NULL with errno when it cannot be read. Without stdio, because every start of a
  * wrapped program comes through here, and most have no other use for it so early. */
-static char *slurp(const char *path, size_t *len) {
+static char *slurp(const char *path, struct page *small, size_t *len) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return NULL;
     char *text = NULL;
-    ssize_t n = read_all(fd, &text);
+    ssize_t n = read_all(fd, small, &text);
     int saved = errno;
     close(fd);
     errno = saved;
     if (n < 0) {
-        free(text);
+        release(text, small);
         return NULL;
     }
     *len = (size_t)n;
@@ -182,7 +200,8 @@ struct policy *policy_load(const char *path, policy_report_fn *report, void *arg
     char dir[4096], message[256];
     size_t len = 0;
     errno = 0;
-    char *text = slurp(path, &len);
+    struct page small;
+    char *text = slurp(path, &small, &len);
     struct policy *p = text ? new_table(path, dir, directory_of(path, dir, sizeof dir), len) : NULL;
     if (!p) {
         const char *reason = strerrordesc_np(text ? ENOMEM : errno);
@@ -190,20 +209,20 @@ struct policy *policy_load(const char *path, policy_report_fn *report, void *arg
                  reason ? reason : "unknown error");
         if (report)
             report(arg, POLICY_ERROR, path, 0, message);
-        free(text);
+        release(text, &small);
         return NULL;
     }
     p = read_table(p, text, len, report, arg);
-    free(text);
+    release(text, &small);
     return p;
 }
 
 void policy_free(struct policy *p) {
     if (!p)
         return;
+    struct policy_pool pool = p->pool; /* which p is in */
     policy_intern_free(p);
-    policy_pool_free(&p->pool);
-    free(p);
+    policy_pool_free(&pool);
 }
 
 const struct policy_mesh *policy_mesh(const struct policy *p) {
