@@ -24,6 +24,10 @@ void fallback_continue(int fd, struct slot *s, struct conn *c, bool wait);
 /* Remembers that this peer speaks TLS. */
 void fallback_spoke_tls(const struct slot *s);
 
+/* The rest of a blocking write whose beginning was kept before the connection turned plaintext. tx_lock is
+ * held. Returns the bytes that went out; less than all after an error, which the next call meets. */
+ssize_t fallback_rest(int fd, struct slot *s, const struct iovec *iov, int count, size_t skip, int flags);
+
 /* Around fork, in the parent and in the child. */
 void fallback_fork_prepare(void);
 void fallback_fork_done(void);

@@ -181,6 +181,18 @@ void fallback_continue(int fd, struct slot *s, struct conn *c, bool wait) {
     fallback_plain(fd, s, c, NULL);
 }
 
+ssize_t fallback_rest(int fd, struct slot *s, const struct iovec *iov, int count, size_t skip, int flags) {
+    ssize_t done = 0, n = 1;
+    atomic_store(&s->tx_waits, true);
+    for (; count && n > 0; iov++, count--, skip = 0)
+        for (size_t at = skip; at < iov->iov_len && n > 0; at += n > 0 ? (size_t)n : 0) {
+            n = wire_send(fd, (const uint8_t *)iov->iov_base + at, iov->iov_len - at, flags);
+            done += n > 0 ? n : 0;
+        }
+    atomic_store(&s->tx_waits, false);
+    return done;
+}
+
 void fallback_fork_prepare(void) {
     pthread_mutex_lock(&spoke_lock);
 }

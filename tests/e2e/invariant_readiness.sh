@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 ready=$(program inv_ready "$PROGS/inv_ready_ways.c")
-peer=$(program inv_peer -lssl -lcrypto)
+peer=$(program inv_peer "$PROGS/inv_gather.c" -lssl -lcrypto)
 mesh STRICT ISTIO_MUTUAL
 
 # The peer is the service when the tested side connects, and a client of it when that accepts.

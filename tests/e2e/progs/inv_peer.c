@@ -18,9 +18,13 @@
  *   later BYTES        the same in five parts with pauses, after the answer
  *   fin, reset         ends the kernel's stream
  *   take BYTES         reads that much plaintext and checks it
- *   close              closes the connection
+ *   gather             reads to the end; the answer says how many messages there were and what was wrong
+ * (inv_gather.c) close              closes the connection
  *
- * The plaintext of either direction is a running count of bytes. Knows nothing of what is tested. */
+ * But for gather, the plaintext of either direction is a running count of bytes. Knows nothing of what is
+ * tested. */
+#include "inv_peer.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -52,7 +56,7 @@ static struct mark {
     bool last;
 } marks[MARKS];
 static size_t mark_count, marks_passed, plain_out;
-static bool ended;
+static bool ended, gathering;
 static unsigned char next_out, next_in;
 
 static _Noreturn void die(const char *what) {
@@ -95,8 +99,10 @@ static void transmit(size_t n) {
     size_t end = n && wire_sent + n < wire_len ? wire_sent + n : wire_len;
     while (wire_sent < end) {
         ssize_t sent = send(sock, wire + wire_sent, end - wire_sent, MSG_NOSIGNAL);
-        if (sent < 0)
+        if (sent < 0 && !gathering)
             die("send");
+        if (sent < 0) /* the writers have closed: they want no more of ours */
+            sent = (ssize_t)(end - wire_sent);
         wire_sent += (size_t)sent;
     }
     for (; marks_passed < mark_count && marks[marks_passed].end <= wire_sent; marks_passed++) {
@@ -107,12 +113,20 @@ static void transmit(size_t n) {
         wire_len = wire_sent = mark_count = marks_passed = 0;
 }
 
-static void receive(void) {
-    char buffer[16384];
+/* False at the end of the stream. */
+static bool receive_more(void) {
+    unsigned char buffer[16384];
     ssize_t n = recv(sock, buffer, sizeof buffer, 0);
     if (n <= 0)
-        die("the tested side ended, or stays silent");
+        return false;
+    gather_raw(buffer, (size_t)n, SSL_version(ssl) == TLS1_2_VERSION && SSL_is_init_finished(ssl));
     BIO_write(came, buffer, (int)n);
+    return true;
+}
+
+static void receive(void) {
+    if (!receive_more())
+        die("the tested side ended, or stays silent");
 }
 
 /* --- commands ------------------------------------------------------------------------------------ */
@@ -126,6 +140,7 @@ static void begin(int fd, bool accepting, int version) {
     wire_len = wire_sent = mark_count = marks_passed = plain_out = 0;
     ended = false;
     next_out = next_in = 0;
+    gather_begin();
     ssl = SSL_new(accepting ? server : client);
     came = BIO_new(BIO_s_mem());
     out = BIO_new(BIO_s_mem());
@@ -225,6 +240,31 @@ static void take(size_t bytes) {
     }
 }
 
+/* Asks for the next key now and then, so that the writers change it too. */
+static void gather(int to) {
+    enum { READS_PER_KEY = 40 };
+    unsigned char plain[16384];
+    int n, reads = 0;
+    for (;;) {
+        n = SSL_read(ssl, plain, sizeof plain);
+        if (n > 0)
+            gather_plain(plain, (size_t)n);
+        else if (SSL_get_error(ssl, n) != SSL_ERROR_WANT_READ || !receive_more())
+            break;
+        if (n > 0 && ++reads % READS_PER_KEY == 0 && SSL_version(ssl) == TLS1_3_VERSION &&
+            SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) == 1 && SSL_do_handshake(ssl) == 1)
+            collect(0, false);
+        transmit(0);
+    }
+    int error = SSL_get_error(ssl, n);
+    SSL_shutdown(ssl);
+    collect(0, true);
+    transmit(0);
+    gather_end(to, error == SSL_ERROR_ZERO_RETURN ? "the end"
+                   : error == SSL_ERROR_SSL       ? "a record was refused"
+                                                  : "cut off");
+}
+
 static void close_all(void) {
     SSL_free(ssl);
     ssl = NULL;
@@ -275,6 +315,12 @@ static void serve(FILE *commander) {
         size_t a = 0, b = 0;
         if (sscanf(line, "%31s %zu %zu", word, &a, &b) < 1)
             die("a command without a word");
+        if (strcmp(word, "gather") == 0) {
+            gathering = true;
+            gather(fileno(commander));
+            gathering = false;
+            continue;
+        }
         obey(word, a, b);
         dprintf(fileno(commander), "%zu %d %zu\n", plain_out, ended, wire_len - wire_sent);
         if (strcmp(word, "later") == 0)
