@@ -106,14 +106,6 @@ static void give_back(struct conn *c) {
     pthread_mutex_unlock(&spare_lock);
 }
 
-void conn_early_done(struct conn *c) {
-    if (c->early)
-        explicit_bzero(c->early, c->early_room);
-    free(c->early);
-    c->early = NULL;
-    c->early_at = c->early_len = c->early_room = 0;
-}
-
 /* The last one to leave a dropped conn empties it. */
 static void empty(struct conn *c) {
     uint32_t alone = CONN_DROPPED;
@@ -123,7 +115,9 @@ static void empty(struct conn *c) {
         core_loaded->handshake->free_(c->shake);
     if (c->post)
         core_loaded->handshake->free_(c->post);
-    conn_early_done(c);
+    if (c->early)
+        explicit_bzero(c->early, c->early_room);
+    free(c->early);
     give_back(c);
 }
 

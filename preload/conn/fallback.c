@@ -96,7 +96,6 @@ static void release(int fd, struct slot *s, struct conn *c) {
         c->early_at += (size_t)n;
         c->early_len -= (size_t)n;
     }
-    conn_early_done(c);
     options_lowat(fd, s, 1);
     slot_set_state(s, SLOT_PLAIN);
 }

@@ -195,7 +195,8 @@ bool send_flush(int fd, struct slot *s, int flags) {
     }
     if (c && !c->early_len) {
         s->early_left = false;
-        conn_early_done(c);
+        explicit_bzero(c->early, c->early_room);
+        c->early_at = 0;
     }
     conn_unpin(c);
     errno = EAGAIN;

@@ -65,7 +65,7 @@ EXPORT int dup2(int old, int fd) {
         hook_release(fd);
     announce(old, fd);
     int r = real.dup2(old, fd);
-    if (r >= 0 && old != fd && fdtable_mine())
+    if (r >= 0 && old != fd && fdtable_entry(fd) && fdtable_mine())
         fdtable_unseal(fd);
     if (r >= 0 && old != fd && fdtable_entry(old))
         hook_duplicated(old, fd);
@@ -86,7 +86,7 @@ EXPORT int dup3(int old, int fd, int flags) {
         hook_release(fd);
     announce(old, fd);
     int r = real.dup3(old, fd, flags);
-    if (r >= 0 && fdtable_mine())
+    if (r >= 0 && fdtable_entry(fd) && fdtable_mine())
         fdtable_unseal(fd);
     if (r >= 0 && fdtable_entry(old))
         hook_duplicated(old, fd);

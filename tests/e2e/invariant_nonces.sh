@@ -14,7 +14,7 @@ for version in 13 12; do
     start peer - "$peer" "$T/peer.$WAY" "$IP" 7000 "$T/certs/app"
     wait_until 10 test -S "$T/peer.$WAY"
     run app/client "$nonces" "$T/peer.$WAY" "$IP" 7000 $version >"$T/log/nonces"
-    equal 'ways with nothing wrong' 12 "$(grep -c ': the end, as many as were written, ' "$T/log/nonces")"
+    equal 'ways with nothing wrong' 13 "$(grep -c ': the end, as many as were written, ' "$T/log/nonces")"
     # Where a state goes to another user, the process that it comes from has it no more.
     equal 'ways that end in a refusal' "another user's image passing to another user " \
         "$(sed -n 's/:.* then refused$//p' "$T/log/nonces" | tr '\n' ' ')"

@@ -320,6 +320,29 @@ static void by_killed(void) {
     }
 }
 
+static bool full(void) {
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    return !poll(&p, 1, 20);
+}
+
+/* The kernel has a part of what the killed writer had sealed. */
+static void by_killed_waiting(void) {
+    unsigned char buffer[MESSAGE_MAX];
+    pid_t pid = fork();
+    if (!pid) {
+        while (write_one(fd, 1, buffer))
+            ;
+        _exit(0);
+    }
+    while (!(full() && full() && full()))
+        ;
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    dprintf(control, "gather\n");
+    while (write_one(fd, 0, buffer) && written[0] < EARLY)
+        ;
+}
+
 static const struct way {
     const char *name;
     void (*before)(void); /* there is a connection */
@@ -339,6 +362,7 @@ static const struct way {
     {"passing to another user", meet_other, by_passing_to_another_user, false, false},
     {"handlers", NULL, by_handlers, false, false},
     {"killed", NULL, by_killed, false, true},
+    {"killed while it waits", NULL, by_killed_waiting, false, true},
 };
 
 /* --- around them --------------------------------------------------------------------------------- */
@@ -393,7 +417,8 @@ static void play(const struct way *w) {
     fd = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(fd, (struct sockaddr *)&address, sizeof address))
         die("connect");
-    dprintf(control, "accept %s\nshake 0\ndata 1 1\nsend 0\ngather\n", version);
+    dprintf(control, "accept %s\nshake 0\ndata 1 1\nsend 0\n%s", version,
+            w->act == by_killed_waiting ? "" : "gather\n");
     char byte;
     if (!w->early && read(fd, &byte, 1) != 1)
         die("read");
