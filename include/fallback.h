@@ -10,6 +10,9 @@
  * SLOT_PLAIN. why is logged once, NULL on continuation. */
 void fallback_plain(int fd, struct slot *s, struct conn *c, const char *why);
 
+/* The client ended without a word: nothing can leak any more, and the kernel knows best what follows. */
+void fallback_quietly(int fd, struct slot *s, struct conn *c);
+
 /* tlsInTls = skip: the program speaks TLS itself, so what it wrote goes out as it is. */
 void fallback_leave(int fd, struct slot *s, struct conn *c);
 

@@ -19,6 +19,9 @@ void send_begin(int fd, struct slot *s);
 bool send_flush(int fd, struct slot *s, int flags);
 /* One control record (alert, key update); what the kernel does not take becomes the tail. */
 void send_control(int fd, struct slot *s, uint8_t type, const uint8_t *body, size_t n);
+/* The client closed before its first byte, so no keys can ever be agreed on. TCP takes one write and learns
+ * by it that nobody is there: an alert in its place lets the kernel find out. False: it has, errno says. */
+bool send_to_nobody(int fd, int flags);
 /* close_notify, once. */
 void send_goodbye(int fd, struct slot *s);
 /* A fatal alert, best effort. */

@@ -144,10 +144,11 @@ void conn_unpin(struct conn *c) {
 void conn_drop(struct conn *c) {
     struct conn *expected = c;
     if (!atomic_compare_exchange_strong(&conns[slot_index(c->slot)], &expected, NULL))
-        return;                              /* another thread was faster */
-    atomic_fetch_or(&c->pins, CONN_DROPPED); /* from now on the driver does not take it any more */
+        return; /* another thread was faster */
+    /* From now on the driver does not take it any more; until it has let go nobody else may empty it. */
+    atomic_fetch_add(&c->pins, CONN_DROPPED + 1);
     driver_forget(c);
-    empty(c);
+    conn_unpin(c);
 }
 
 void conn_fork_prepare(void) {

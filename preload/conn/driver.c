@@ -163,8 +163,8 @@ static void attend_one(struct round *r, struct conn *c) {
     pthread_mutex_lock(&lock);
     c->busy = false;
     c->awaits = need == NEED_OUTPUT ? POLLOUT : need == NEED_INPUT ? POLLIN : 0;
-    c->due_ms =
-        need == NEED_TIME ? conn_now() + (c->said_goodbye ? GOODBYE_MS : ATTENDED_MS) : driver_tend_next(c);
+    unsigned pause = c->said_goodbye || c->slot->rx_shut ? GOODBYE_MS : ATTENDED_MS;
+    c->due_ms = need == NEED_TIME ? conn_now() + pause : driver_tend_next(c);
     if (c->again && need == NEED_NOTHING)
         need = NEED_TIME;
     if (c->again)

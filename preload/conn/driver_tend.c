@@ -101,9 +101,11 @@ static enum need tend_shaking(struct conn *c) {
         bool refused = wire_poll(&p, 1, 0) == 1;
         return refused && c->closing ? NEED_FREE : refused ? NEED_NOTHING : NEED_OUTPUT;
     }
-    if (!slot_trylock(&s->rx_lock))
-        return too_late(c) ? NEED_NOTHING : NEED_TIME; /* a blocked reader attends */
-    enum shake_result r = shake_advance(c->fd, s, false);
+    if (!slot_trylock(&s->rx_lock)) { /* a blocked reader attends to what comes */
+        shake_beside(c->fd, s);
+        return too_late(c) ? NEED_NOTHING : NEED_TIME;
+    }
+    enum shake_result r = shake_advance(c->fd, s, SHAKE_NOW);
     if (atomic_load(&s->state) == SLOT_DEAD)
         s->error_told = false; /* the program has yet to hear of it */
     slot_unlock(&s->rx_lock);
@@ -111,6 +113,8 @@ static enum need tend_shaking(struct conn *c) {
         return tend_open(c);
     if (r == SHAKE_NOTHING || atomic_load(&s->state) != SLOT_SHAKING || too_late(c))
         return c->closing ? NEED_FREE : NEED_NOTHING;
+    if (s->rx_shut) /* the kernel calls it readable for ever */
+        return NEED_TIME;
     return c->reconnecting || (c->going_plain && c->early_len) ? NEED_OUTPUT : NEED_INPUT;
 }
 

@@ -83,6 +83,11 @@ static void abandon_shake(struct slot *s, struct conn *c) {
     slot_rx_release(s);
 }
 
+static void shut_again(int fd, const struct slot *s) {
+    int how = s->rx_shut && s->half_closed ? SHUT_RDWR : s->half_closed ? SHUT_WR : SHUT_RD;
+    wire_shutdown(fd, how);
+}
+
 /* Kept bytes go out in the clear; when all are out the slot turns SLOT_PLAIN. */
 static void release(int fd, struct slot *s, struct conn *c) {
     while (c->early_len) {
@@ -96,6 +101,8 @@ static void release(int fd, struct slot *s, struct conn *c) {
         c->early_at += (size_t)n;
         c->early_len -= (size_t)n;
     }
+    if (s->rx_shut || s->half_closed) /* a shutdown that had to wait, or that a second connect undid */
+        shut_again(fd, s);
     options_lowat(fd, s, 1);
     slot_set_state(s, SLOT_PLAIN);
 }
@@ -118,12 +125,16 @@ void fallback_plain(int fd, struct slot *s, struct conn *c, const char *why) {
     release(fd, s, c);
 }
 
+void fallback_quietly(int fd, struct slot *s, struct conn *c) {
+    turn_plain(s, c);
+    release(fd, s, c);
+}
+
 void fallback_leave(int fd, struct slot *s, struct conn *c) {
     char name[SLOT_NAME_MAX];
     log_info("%s: TLS of the program's own, left alone as tlsInTls = skip says, rule %s", slot_name(s, name),
              s->rule);
-    turn_plain(s, c);
-    release(fd, s, c);
+    fallback_quietly(fd, s, c);
 }
 
 /* connect(AF_UNSPEC) disconnects but keeps the descriptor, its options and its registrations in epoll sets.

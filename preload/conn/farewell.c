@@ -206,6 +206,8 @@ static int shut_write(int fd, struct slot *s, int how) {
             fd)) /* already reset: a send would use up the error that the program has yet to see */
         return wire_shutdown(fd, how);
     s->half_closed = true;
+    if (atomic_load(&s->state) == SLOT_SHAKING && s->rx_eof) /* there will be nobody to say goodbye to */
+        return wire_shutdown(fd, how);
     if (!slot_lock_soon(&s->tx_lock, &s->tx_waits))
         return wire_shutdown(fd, how); /* ends the wait of the blocked writer, as plain TCP does */
     bool done = finish_writing(fd, s);

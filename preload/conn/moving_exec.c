@@ -123,7 +123,7 @@ static bool pending(int fd, const struct slot *s, const struct conn *c) {
 
 static void push(int fd, struct slot *s) {
     if (atomic_load(&s->state) == SLOT_SHAKING && slot_trylock(&s->rx_lock)) {
-        shake_advance(fd, s, false);
+        shake_advance(fd, s, SHAKE_NOW);
         slot_unlock(&s->rx_lock);
     }
     if (atomic_load(&s->state) == SLOT_OPEN && slot_trylock(&s->tx_lock)) {

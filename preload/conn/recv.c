@@ -132,11 +132,11 @@ static ssize_t recv_locked(int fd, struct slot *s, struct sink *k, int flags, ui
         case SLOT_SHAKING: {
             if (s->rx_eof)
                 return 0;
-            enum shake_result r = shake_advance(fd, s, !(flags & MSG_DONTWAIT));
+            enum shake_result r = shake_advance(fd, s, flags & MSG_DONTWAIT ? SHAKE_NOW : SHAKE_TO_READ);
             if (r == SHAKE_NOTHING)
                 return 0;
-            if (r == SHAKE_AGAIN)
-                return -1;
+            if (r == SHAKE_AGAIN) /* who has shut reading down does not wait */
+                return s->rx_shut && errno == EAGAIN ? 0 : -1;
             if (atomic_load(&s->state) == SLOT_SHAKING && going_plain(s))
                 return CONN_PLAIN;
             break;

@@ -48,24 +48,29 @@ static bool push_handshake(int fd, struct slot *s, bool wait) {
     slot_unlock(&s->tx_lock);
     bool again = true;
     if (slot_trylock(&s->rx_lock)) {
-        again = shake_advance(fd, s, wait) != SHAKE_AGAIN || errno == EAGAIN;
+        again = shake_advance(fd, s, wait ? SHAKE_TO_WRITE : SHAKE_NOW) != SHAKE_AGAIN || errno == EAGAIN;
         slot_unlock(&s->rx_lock);
     } else if (wait) {
         slot_wait(s, atomic_load(&s->progress), 50);
     }
+    if (wait && s->rx_shut) /* then the kernel's receive does not wait */
+        wire_poll(NULL, 0, 1);
     slot_lock(&s->tx_lock);
     return again;
 }
 
-/* The peer closed before its first byte, so no keys can ever be agreed on. TCP takes one write and learns by
- * it that nobody is there: an alert in its place lets the kernel find out. */
-static ssize_t send_to_nobody(int fd, struct source *src, int flags) {
+bool send_to_nobody(int fd, int flags) {
     static const uint8_t alert[7] = {RECORD_ALERT, 3, 3, 0, 2, 2, 40 /* handshake_failure */};
-    size_t n = src->left;
-    if (wire_send(fd, alert, sizeof alert, flags) < 0)
-        return -1;
-    send_sealed_advance(src, n);
-    return (ssize_t)n;
+    return wire_send(fd, alert, sizeof alert, flags) >= 0;
+}
+
+/* A server that speaks first looks whether its client has spoken, or gone, meanwhile: what becomes of a write
+ * depends on it. Not where the client's TLS may be the program's own: bytes that came before it are not for
+ * it. */
+static bool looks_first(const struct slot *s, const struct conn *c) {
+    bool mine = c && (!s->shaker || s->shaker == wire_getpid());
+    return mine && s->server && !c->heard && !c->going_plain && !s->rx_eof &&
+           c->inbound.tls_in_tls != TLS_IN_TLS_SKIP;
 }
 
 /* Before the peer is verified: bytes are kept, the ClientHello goes out. */
@@ -73,8 +78,17 @@ static ssize_t send_early(int fd, struct slot *s, struct conn *c, struct source 
     uint32_t generation = atomic_load(&s->generation);
     if (s->half_closed)
         return broken_pipe(fd, s, flags);
+    if (looks_first(s, c)) {
+        push_handshake(fd, s, false);
+        if (slot_orphaned(s) || atomic_load(&s->generation) != generation) {
+            errno = EBADF;
+            return -1;
+        }
+        if (atomic_load(&s->state) != SLOT_SHAKING)
+            return CONN_PLAIN - 1;
+    }
     if (s->rx_eof)
-        return send_to_nobody(fd, src, flags);
+        return send_to_nobody(fd, flags) ? (ssize_t)src->left : -1;
     bool wait = !(flags & MSG_DONTWAIT);
     if (!shake_reachable(fd, s, wait)) /* the kernel knows which signal goes with "not connected" */
         return errno == ENOTCONN ? wire_send(fd, NULL, 0, flags) : -1;

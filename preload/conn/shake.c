@@ -7,6 +7,8 @@
 #include "shake.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -19,6 +21,7 @@
 #include "hello.h"
 #include "log.h"
 #include "options.h"
+#include "send.h"
 #include "shake_object.h"
 #include "wire.h"
 
@@ -73,13 +76,37 @@ static const char *not_tls(const struct slot *s) {
                      : "the peer answered with bytes that are not TLS";
 }
 
-/* The peer ended the stream inside the handshake. */
+/* The client ended without a word: no keys will ever be agreed on. What was kept for it would have gone to
+ * nobody; the kernel has to find out, as it would have. */
+static enum look client_is_gone(int fd, struct slot *s, struct conn *c) {
+    if (s->permissive && !c->going_plain && !c->inbound.principal_count) {
+        fallback_quietly(fd, s, c);
+        return LOOK_MORE;
+    }
+    s->rx_eof = true;
+    if (c->early_len)
+        (void)!send_to_nobody(fd, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return LOOK_NOTHING;
+}
+
+bool shake_peer_ended(int fd) {
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    return wire_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) ||
+           (info.tcpi_state != TCP_ESTABLISHED && info.tcpi_state != TCP_FIN_WAIT1 &&
+            info.tcpi_state != TCP_FIN_WAIT2);
+}
+
+/* The stream ended inside the handshake. */
 static enum look look_eof(int fd, struct slot *s, struct conn *c, bool any) {
+    if (s->rx_shut && !shake_peer_ended(fd)) { /* the kernel says so only because the program reads no more */
+        errno = EAGAIN;
+        return LOOK_STOP;
+    }
     slot_lock(&s->tx_lock);
     enum look result = LOOK_MORE;
     if (s->server && !any && !c->heard && atomic_load(&s->state) == SLOT_SHAKING) {
-        s->rx_eof = true;
-        result = LOOK_NOTHING;
+        result = client_is_gone(fd, s, c);
     } else if (!c->going_plain && atomic_load(&s->state) == SLOT_SHAKING) {
         if (fallback_possible(s, c))
             fallback_begin(fd, s, c, "the peer closed the connection");
@@ -90,9 +117,15 @@ static enum look look_eof(int fd, struct slot *s, struct conn *c, bool any) {
     return result;
 }
 
-/* Feeds whole records; tx_lock and rx_lock are held. Returns the bytes fed. */
-static size_t feed(int fd, struct slot *s, struct conn *c, const uint8_t *p, size_t n) {
-    size_t at = 0;
+static void take_out(int fd, size_t n) {
+    if (n)
+        (void)!wire_recv(fd, NULL, n, MSG_TRUNC | MSG_DONTWAIT);
+}
+
+/* Feeds whole records; tx_lock and rx_lock are held. Returns the bytes fed. What was only peeked at is taken
+ * out of the kernel before it has consequences: a program that hears of them finds nothing readable. */
+static size_t feed(int fd, struct slot *s, struct conn *c, const uint8_t *p, size_t n, bool peeked) {
+    size_t at = 0, out = 0;
     while (atomic_load(&s->state) == SLOT_SHAKING && c->shake && n - at >= RECORD_HEADER) {
         long len = record_wire_len(p + at, 0);
         if (len < 0) {
@@ -107,8 +140,14 @@ static size_t feed(int fd, struct slot *s, struct conn *c, const uint8_t *p, siz
         enum handshake_status status = api()->feed(c->shake, p + at, (size_t)len);
         at += (size_t)len;
         c->heard = true;
+        if (peeked && status == HANDSHAKE_DONE) {
+            take_out(fd, at - out);
+            out = at;
+        }
         shake_object_settle(fd, s, c, status);
     }
+    if (peeked)
+        take_out(fd, at - out);
     return at;
 }
 
@@ -163,7 +202,7 @@ static enum look look_carry(int fd, struct slot *s, struct conn *c, int flags) {
         slot_unlock(&s->tx_lock);
         return LOOK_MORE;
     }
-    size_t fed = feed(fd, s, c, buffer, s->carry);
+    size_t fed = feed(fd, s, c, buffer, s->carry, false);
     if (fed || atomic_load(&s->state) != SLOT_SHAKING)
         slot_rx_release(s);
     slot_unlock(&s->tx_lock);
@@ -190,12 +229,14 @@ static enum look look_fresh(int fd, struct slot *s, struct conn *c, int flags) {
     slot_lock(&s->tx_lock);
     enum look result = LOOK_MORE;
     size_t fed = 0;
+    if (atomic_load(&s->state) != SLOT_SHAKING || c->going_plain) {
+        slot_unlock(&s->tx_lock); /* decided while this thread waited */
+        return LOOK_MORE;
+    }
     if (hello_sniff(fd, s, c, scratch->rx, (size_t)n)) {
         hello_rule_out(c);
         shake_start(fd, s, c);
-        fed = feed(fd, s, c, scratch->rx, (size_t)n);
-        if (fed)
-            (void)!wire_recv(fd, NULL, fed, MSG_TRUNC | MSG_DONTWAIT);
+        fed = feed(fd, s, c, scratch->rx, (size_t)n, true);
         if (fed < (size_t)n && atomic_load(&s->state) == SLOT_SHAKING && !c->going_plain)
             take_carry(fd, s, (size_t)n - fed);
     } else if (!c->going_plain && atomic_load(&s->state) == SLOT_SHAKING) {
@@ -240,26 +281,55 @@ static bool output_waits(struct conn *c) {
 /* PERMISSIVE: how long the peer may still stay silent, in ms; -1: for ever (we have nothing to say either).
  */
 static int silence_left(const struct slot *s, const struct conn *c) {
-    if (!s->permissive || c->sniffed || c->going_plain || (s->server && !c->early_len && !c->closing))
+    if (!s->permissive || c->sniffed || c->going_plain ||
+        (s->server && !c->early_len && !s->half_closed && !c->closing))
         return -1;
     uint64_t age = conn_now() - c->born_ms;
     return age < c->mesh->permissive_wait_ms ? (int)(c->mesh->permissive_wait_ms - age) : 0;
 }
 
-/* The wait is over: plaintext. */
+/* The wait is over: plaintext. tx_lock is held. */
 static void end_silence(int fd, struct slot *s, struct conn *c) {
-    slot_lock(&s->tx_lock);
     if (s->server)
         fallback_plain(fd, s, c, "the client waits for us to speak first");
     else if (fallback_possible(s, c))
         fallback_begin(fd, s, c, "the peer stays silent");
+}
+
+static void end_silence_locking(int fd, struct slot *s, struct conn *c) {
+    slot_lock(&s->tx_lock);
+    end_silence(fd, s, c);
     slot_unlock(&s->tx_lock);
+}
+
+void shake_beside(int fd, struct slot *s) {
+    struct conn *c = conn_pin(s);
+    if (c && slot_lock_soon(&s->tx_lock, &s->tx_waits)) {
+        bool ours = atomic_load(&s->state) == SLOT_SHAKING && (!s->shaker || s->shaker == wire_getpid());
+        if (ours && c->reconnecting)
+            fallback_continue(fd, s, c, false);
+        else if (ours && !s->carry && !silence_left(s, c))
+            end_silence(fd, s, c);
+        slot_unlock(&s->tx_lock);
+    }
+    conn_unpin(c);
+}
+
+/* How long this thread itself may wait in poll. For a reader the driver ends a peer's silence, because a
+ * poll, other than a receive, is not taken up again after a signal's handler. */
+static int own_limit(const struct slot *s, struct conn *c, enum shake_wait wait) {
+    int limit = silence_left(s, c);
+    if (wait == SHAKE_TO_WRITE) /* plaintext may begin without anything to receive */
+        return limit;
+    if (limit >= 0)
+        driver_attend(c, (unsigned)limit + 1);
+    return driver_unmanned() ? limit : -1;
 }
 
 /* Blocks until the kernel has input (or takes output), as long as a blocking read would. Returns false when a
  * signal or a timeout ended the wait. */
-static bool await_peer(int fd, struct slot *s, struct conn *c) {
-    int limit = silence_left(s, c);
+static bool await_peer(int fd, struct slot *s, struct conn *c, enum shake_wait wait) {
+    int limit = own_limit(s, c, wait);
     struct pollfd p = {.fd = fd, .events = POLLIN};
     if (output_waits(c))
         p.events |= POLLOUT;
@@ -270,7 +340,7 @@ static bool await_peer(int fd, struct slot *s, struct conn *c) {
     if (!wait_is_over(s) || n < 0)
         return false;
     if (!n)
-        end_silence(fd, s, c);
+        end_silence_locking(fd, s, c);
     return true;
 }
 
@@ -328,7 +398,7 @@ static enum shake_result broken_off(struct slot *s) {
     return SHAKE_AGAIN;
 }
 
-static enum shake_result advance(int fd, struct slot *s, struct conn *c, bool wait) {
+static enum shake_result advance(int fd, struct slot *s, struct conn *c, enum shake_wait wait) {
     if (!shake_reachable(fd, s, wait))
         return SHAKE_AGAIN;
     for (;;) {
@@ -347,7 +417,7 @@ static enum shake_result advance(int fd, struct slot *s, struct conn *c, bool wa
         slot_unlock(&s->tx_lock);
         if (plain || atomic_load(&s->state) != SLOT_SHAKING)
             return SHAKE_OPEN;
-        if (wait && !await_peer(fd, s, c))
+        if (wait && !await_peer(fd, s, c, wait))
             return SHAKE_AGAIN;
         if (c->going_plain || c->reconnecting)
             continue;
@@ -357,12 +427,16 @@ static enum shake_result advance(int fd, struct slot *s, struct conn *c, bool wa
             s->carry || !wire_peeks() ? look_carry(fd, s, c, flags) : look_fresh(fd, s, c, flags);
         if (look == LOOK_NOTHING)
             return SHAKE_NOTHING;
-        if (slot_orphaned(s))
+        if (look == LOOK_STOP && c->going_plain && errno != EINTR && errno != EAGAIN)
+            continue; /* a second connect has taken the first one away under the receive */
+        if (look == LOOK_MORE && atomic_load(&s->state) != SLOT_SHAKING)
+            return SHAKE_OPEN;
+        if (slot_orphaned(s) || atomic_load(&s->state) != SLOT_SHAKING)
             return SHAKE_AGAIN;
         if (look == LOOK_STOP && errno != EAGAIN && errno != EINTR)
             return broken_off(s);
         if (look == LOOK_STOP && errno == EAGAIN && !silence_left(s, c)) {
-            end_silence(fd, s, c);
+            end_silence_locking(fd, s, c);
             continue;
         }
         if (look == LOOK_STOP && !(wait && flags && errno == EAGAIN))
@@ -370,7 +444,7 @@ static enum shake_result advance(int fd, struct slot *s, struct conn *c, bool wa
     }
 }
 
-enum shake_result shake_advance(int fd, struct slot *s, bool wait) {
+enum shake_result shake_advance(int fd, struct slot *s, enum shake_wait wait) {
     if (!slot_lock_soon(&s->tx_lock, &s->tx_waits)) { /* this thread is in the midst of a write */
         errno = EAGAIN;
         return SHAKE_AGAIN;
@@ -378,8 +452,8 @@ enum shake_result shake_advance(int fd, struct slot *s, bool wait) {
     slot_unlock(&s->tx_lock);
     struct conn *c = conn_pin(s);
     enum shake_result r = !c || (s->shaker && s->shaker != wire_getpid())
-                              ? await_relative(fd, s, wait)
-                              : advance(fd, s, c, wait && !atomic_load(&s->nonblocking));
+                              ? await_relative(fd, s, wait != SHAKE_NOW)
+                              : advance(fd, s, c, atomic_load(&s->nonblocking) ? SHAKE_NOW : wait);
     conn_unpin(c);
     return r;
 }
