@@ -21,7 +21,7 @@ class Io(Script):
             self.say(f"{w}write {name} {n}")
         elif kind <= 4:
             self.say(f"{w}send {name} {n} {self.pick('', 'n', 'd', 'nd')}".rstrip())
-        elif kind == 5 and n > 1 and not e.cold:
+        elif kind == 5 and n > 1:
             more = self.rng.randint(1, n)
             self.say(f"{w}send {name} {more} m")
             self.say(f"{w}send {name} {max(n - more, 1)}")
@@ -133,9 +133,10 @@ class Io(Script):
         self.say("@t1 wait")
 
     def bad(self):
-        e = self.live(lambda e: not e.cold)
+        e = self.live(lambda e: True)
         if not e:
             return
+        self.settle(e)
         name = self.ref(e)
         if self.chance(0.5):
             verb = self.pick("read", "recv", "readv", "recvmsg")

@@ -33,7 +33,8 @@ class Life(Script):
             self.say(f"{self.pick('getsockname', 'getpeername')} {name}")
         elif kind == 7:
             self.say(f"getflags {name}")
-        elif not e.cold:
+        else:
+            self.settle(e)
             self.say(f"fionread {name}")
 
     def beside(self):
@@ -51,7 +52,7 @@ class Life(Script):
             self.say(f"close {name}" if self.chance(0.8) else f"closerange {name} {name}")
             return
         new = self.name()
-        kind = self.rng.randint(0, 2 if e.cold else 3)
+        kind = self.rng.randint(0, 3)
         old = self.ref(e)
         if kind == 0:
             self.say(f"dup {new} {old}")
@@ -75,7 +76,7 @@ class Life(Script):
         if not e:
             return
         name, other = self.ref(e), self.ref(e.peer)
-        who = "c1" if self.child and name in self.child_names and self.chance(0.5) else "t1"
+        who = "c1" if self.child and name in self.child_names and not e.cold and self.chance(0.5) else "t1"
         n = self.pick(1, 10, 1000, 30000)
         style = self.rng.randint(0, 7)
         if style == 0:
@@ -93,6 +94,8 @@ class Life(Script):
             self.say("sigaction USR1 interrupt")
             self.say(f"@{who}& recv {name} {n}")
             self.say(f"kill {who} USR1")
+            self.say(f"@{who} wait")
+            return
         elif style == 3 and who == "t1":
             self.say(f"@t1& {self.pick('read', 'recv')} {name} {n}")
             self.say("cancel t1")
@@ -122,14 +125,14 @@ class Life(Script):
         self.say("timer 0")
 
     def fork(self):
-        if self.child or any(e.cold for e in self.ends) or self.epolls:
+        if self.child or self.epolls:
             return
         self.child = True
         self.child_names = [n for e in self.ends if not e.closed for n in e.names]
         self.say("fork c1")
 
     def half_close(self):
-        e = self.live(lambda e: not e.sent_fin and not e.cold and not e.rd_shut)
+        e = self.live(lambda e: not e.sent_fin and not e.rd_shut)
         if not e:
             return
         how = self.pick("w", "w", "w", "r")
@@ -148,9 +151,13 @@ class Life(Script):
             if e.closed or self.child or not self.chance(0.6):
                 continue
             self.settle(e)
-            if self.chance(0.2) and not e.cold:
-                self.say(f"setopt {e.names[0]} linger {self.pick('0', '0', '1', 'off')}")
-            if self.chance(0.3) and not e.sent_fin:
+            aborts = False
+            if self.chance(0.2) and not (e.cold and e.sent_fin):
+                how = self.pick('0', '0', '1', 'off')
+                aborts = how == '0'
+                self.say(f"setopt {e.names[0]} linger {how}")
+            # The end that a cold shutdown promises comes behind the handshake, which an abort does not wait for.
+            if self.chance(0.3) and not e.sent_fin and not (e.cold and aborts):
                 self.say(f"shutdown {e.names[0]} w")
                 e.sent_fin = True
             cold = e.cold
@@ -161,7 +168,7 @@ class Life(Script):
             if e.peer.closed:
                 continue
             if e.was_cold or e.tight:  # what was begun goes on behind the close
-                self.say("sleep 100")
+                self.say(f"left {self.ref(e.peer)}")
             if cold:
                 self.say(f"settle {self.ref(e.peer)}")
             if not e.peer.rd_shut:
@@ -171,7 +178,7 @@ class Life(Script):
         """After the other side is gone: nothing here can block for long."""
         name = self.ref(e)
         for _ in range(self.rng.randint(1, 6)):
-            self.say(self.pick(f"poll 1000 {name}:ior", f"select 1000 r:{name} w:{name}", f"recv {name} 100 d",
+            self.say(self.pick(f"poll 1000 {name}:i{'' if e.tight else 'o'}r", f"select 1000 r:{name}{'' if e.tight else f' w:{name}'}", f"recv {name} 100 d",
                                f"recv {name} 1000000 d", f"write {name} 10", f"send {name} 10 n",
                                f"getopt {name} error", f"fionread {name}", f"read {name} 7",
                                f"shutdown {name} w", f"getpeername {name}", f"readeof {name} 5000",

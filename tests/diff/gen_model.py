@@ -69,8 +69,10 @@ class Script:
 
     def who(self, name, p=0.35):
         """Prefix: the child runs the step when it holds the descriptor too, sometimes a thread."""
-        if self.child and name in self.child_names and self.chance(p):
-            return "@c1 "
+        if self.child and name in self.child_names:
+            # While one process shakes hands, the other may meet EAGAIN: the child waits until that is over.
+            if self.chance(p) and not any(e.cold for e in self.ends if name in e.names):
+                return "@c1 "
         return "@t2 " if self.chance(0.08) else ""
 
     def live(self, want):
@@ -90,9 +92,12 @@ class Script:
 
     def settle(self, e):
         """A cold end's bytes arrive when the handshake lets them."""
-        if e.cold and (e.queue or e.got_fin):
-            self.say(f"settle {self.ref(e)}")
-            e.cold = e.peer.cold = False
+        if not e.cold or not (e.queue or e.got_fin):
+            return
+        for end in (e, e.peer):
+            if not end.closed and (end.queue or end.got_fin):
+                self.say(f"settle {self.ref(end)}")
+            end.cold = False
 
     def would_block(self, e, n):
         if e.got_fin or e.rd_shut:

@@ -4,11 +4,15 @@ from gen_model import Script
 
 class Ready(Script):
     def readiness(self):
-        ends = [e for e in self.ends if not e.closed and not e.cold]
+        ends = [e for e in self.ends if not e.closed]
         if not ends:
             return
         some = self.rng.sample(ends, self.rng.randint(1, min(4, len(ends))))
-        wants = [(self.ref(e), self.pick("i", "i", "io", "ir", "o", "ior"), e) for e in some]
+        for e in some:
+            self.settle(e)
+        # When a small send buffer has room again is a matter of delayed acknowledgements.
+        wants = [(self.ref(e), self.pick(*(["i", "ir"] if e.tight else ["i", "i", "io", "ir", "o", "ior"])), e)
+                 for e in some]
         ready = any("o" in want or e.readable() or e.got_fin for _, want, e in wants)
         ms = 1000 if ready else self.pick(0, 0, 8)
         style = self.rng.randint(0, 4)
@@ -35,9 +39,10 @@ class Ready(Script):
             self.say(f"epcreate {name}")
             self.epolls.append((name, {}))
         name, members = self.rng.choice(self.epolls)
-        free = [e for e in self.ends if not e.closed and not e.cold and e not in members]
+        free = [e for e in self.ends if not e.closed and e not in members]
         if free and (not members or self.chance(0.4)):
             e = self.rng.choice(free)
+            self.settle(e)
             mode = self.pick("i", "i", "io", "ir", "iE", "iorE", "i1", "iE1", "ix", "o", "oE")
             self.say(f"epadd {name} {e.names[0]} {mode}")
             members[e] = mode
@@ -56,6 +61,8 @@ class Ready(Script):
                 self.say(f"epdel {name} {e.names[0]}")
                 del members[e]
             return
+        for e in members:
+            self.settle(e)
         sure = any(set(m) <= set("ior") and not e.closed and ("o" in m or ("i" in m and e.readable()))
                    for e, m in members.items())
         self.say(f"{self.pick('epwait', 'epwait', 'epwait2')} {name} 16 {1000 if sure else 10}")
@@ -71,7 +78,7 @@ class Ready(Script):
 
     def masked(self):
         """A signal that waits behind the mask until a call lets it through."""
-        ends = [e for e in self.ends if not e.closed and not e.cold and not e.readable()]
+        ends = [e for e in self.ends if not e.closed and not e.readable()]
         if not ends:
             return
         name = self.ref(self.rng.choice(ends))
