@@ -85,18 +85,18 @@ struct slot {
     struct record_keys tx;
     uint32_t tx_region;
     uint32_t tail_at;
-    _Atomic uint32_t tail;      /* sealed bytes that the kernel has not taken */
-    _Atomic bool tail_rides;    /* the tail is a ticket that waits for the first application bytes */
-    _Atomic bool tx_closed;     /* close_notify was sealed */
-    _Atomic bool half_closed;   /* the program shut writing down; FIN follows what is kept */
-    _Atomic bool early_left;    /* the shaker still keeps early bytes: nobody else may seal yet */
-    _Atomic bool abort;         /* SO_LINGER with 0 seconds: close resets */
-    uint64_t wire_base;         /* bytes that the kernel had been handed when the keys came into force */
-    uint64_t wire_out;          /* and since then, by our count */
-    uint32_t tx_going;          /* bytes of the send that tx_amid speaks of; 0: not yet sealed */
-    _Atomic bool tx_amid;       /* sealed bytes are on their way: an owner that dies now leaves a gap */
-    _Atomic bool update_due;    /* the peer asked for a KeyUpdate */
-    _Atomic uint32_t out_waits; /* writes that found no room */
+    _Atomic uint32_t tail;     /* sealed bytes that the kernel has not taken */
+    _Atomic bool tail_rides;   /* the tail is a ticket that waits for the first application bytes */
+    _Atomic bool tx_closed;    /* close_notify was sealed */
+    _Atomic bool half_closed;  /* the program shut writing down; FIN follows what is kept */
+    _Atomic bool early_left;   /* the shaker still keeps early bytes: nobody else may seal yet */
+    _Atomic bool abort;        /* SO_LINGER with 0 seconds: close resets */
+    uint64_t wire_base;        /* bytes that the kernel had been handed when the keys came into force */
+    uint64_t wire_out;         /* and since then, by our count */
+    uint32_t tx_going;         /* bytes of the send that tx_amid speaks of; 0: not yet sealed */
+    _Atomic bool tx_amid;      /* sealed bytes are on their way: an owner that dies now leaves a gap */
+    _Atomic bool update_due;   /* the peer asked for a KeyUpdate */
+    _Atomic uint32_t out_news; /* writes that found no room, and shutdowns */
 
     /* both */
     char peer_name[SLOT_PEER_MAX]; /* its identity once open; empty: none, or too long */

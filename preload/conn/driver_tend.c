@@ -64,15 +64,9 @@ static enum need tend_open(struct conn *c) {
         return linger(c);
     if (!slot_trylock(&s->tx_lock))
         return NEED_TIME; /* the program is writing */
-    bool flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (flushed && s->half_closed) {
-        send_goodbye(c->fd, s);
-        flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (flushed)
-            wire_shutdown(c->fd, SHUT_WR);
-    }
+    bool out = send_all(c->fd, s);
     slot_unlock(&s->tx_lock);
-    return flushed ? NEED_NOTHING : NEED_OUTPUT;
+    return out ? NEED_NOTHING : NEED_OUTPUT;
 }
 
 static bool too_late(struct conn *c) {

@@ -230,6 +230,7 @@ int farewell_half(int fd, struct slot *s, int how) {
     if (atomic_load(&s->state) == SLOT_DEAD)
         return wire_shutdown(fd, how);
     int saved = errno;
+    atomic_fetch_add(&s->out_news, 1); /* the kernel wakes who waits for edges */
     if (how != SHUT_WR)
         s->rx_shut = true;
     int r = how == SHUT_RD ? wire_shutdown(fd, how) : shut_write(fd, s, how);

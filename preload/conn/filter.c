@@ -19,7 +19,7 @@ struct registration {
     int epfd, fd;
     const struct slot *slot;
     uint32_t generation;
-    uint32_t out_told; /* the slot's out_waits + 1 when it was last told to be writable; 0: never */
+    uint32_t out_told; /* the slot's out_news + 1 when it was last told to be writable; 0: never */
     struct epoll_event event;
 };
 
@@ -211,7 +211,7 @@ void filter_torn(int fd, struct slot *s) {
 
 /* Edge-triggered: it has been told to be writable, and no write had to wait since then. */
 static bool out_is_old(struct registration *r) {
-    uint32_t waits = fdtable_slot(r->fd)->out_waits + 1;
+    uint32_t waits = fdtable_slot(r->fd)->out_news + 1;
     bool old = r->out_told == waits;
     r->out_told = waits;
     return old;

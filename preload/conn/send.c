@@ -220,7 +220,7 @@ ssize_t send_stream(int fd, struct slot *s, const struct iovec *iov, int count, 
                                             : CONN_PLAIN;
     slot_unlock(&s->tx_lock);
     if (n > 0 ? (size_t)n < all : n == -1 && errno == EAGAIN)
-        s->out_waits++;
+        s->out_news++;
     if (slot_orphaned(s))
         slot_reap(s);
     if (n >= 0)

@@ -239,6 +239,19 @@ void send_goodbye(int fd, struct slot *s) {
     s->tx_closed = true;
 }
 
+bool send_all(int fd, struct slot *s) {
+    enum { FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
+    if (!send_flush(fd, s, FLAGS))
+        return false;
+    if (!s->half_closed)
+        return true;
+    send_goodbye(fd, s);
+    if (!send_flush(fd, s, FLAGS))
+        return false;
+    wire_shutdown(fd, SHUT_WR);
+    return true;
+}
+
 void send_alert(int fd, struct slot *s, uint8_t description) {
     uint8_t alert[2] = {2, description};
     send_control(fd, s, RECORD_ALERT, alert, sizeof alert);

@@ -146,7 +146,7 @@ static void finish(int fd, struct slot *s, struct conn *c) {
         send_begin(fd, s);
         options_lowat(fd, s, 1);
         options_learn_segments(fd, s);
-        send_flush(fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
+        send_all(fd, s);
     }
     if (!s->server && api()->wants_post(c->shake))
         c->post = c->shake;
