@@ -91,6 +91,8 @@ void conn_unpin(struct conn *c);
 bool conn_dropped(const struct conn *c);
 /* Lets go of it: out of the driver's list; secrets are wiped when no call is inside any more. */
 void conn_drop(struct conn *c);
+/* The kept bytes have gone out: wiped and given back. */
+void conn_early_done(struct conn *c);
 /* In a forked child: handshakes belong to the parent. */
 void conn_forked(void);
 /* Around fork, in the parent and in the child. */

@@ -106,6 +106,14 @@ static void give_back(struct conn *c) {
     pthread_mutex_unlock(&spare_lock);
 }
 
+void conn_early_done(struct conn *c) {
+    if (c->early)
+        explicit_bzero(c->early, c->early_room);
+    free(c->early);
+    c->early = NULL;
+    c->early_at = c->early_len = c->early_room = 0;
+}
+
 /* The last one to leave a dropped conn empties it. */
 static void empty(struct conn *c) {
     uint32_t alone = CONN_DROPPED;
@@ -115,9 +123,7 @@ static void empty(struct conn *c) {
         core_loaded->handshake->free_(c->shake);
     if (c->post)
         core_loaded->handshake->free_(c->post);
-    if (c->early)
-        explicit_bzero(c->early, c->early_room);
-    free(c->early);
+    conn_early_done(c);
     give_back(c);
 }
 

@@ -103,6 +103,7 @@ static void release(int fd, struct slot *s, struct conn *c) {
     }
     if (s->rx_shut || s->half_closed) /* a shutdown that had to wait, or that a second connect undid */
         shut_again(fd, s);
+    conn_early_done(c);
     options_lowat(fd, s, 1);
     slot_set_state(s, SLOT_PLAIN);
 }

@@ -195,8 +195,7 @@ bool send_flush(int fd, struct slot *s, int flags) {
     }
     if (c && !c->early_len) {
         s->early_left = false;
-        explicit_bzero(c->early, c->early_room);
-        c->early_at = 0;
+        conn_early_done(c);
     }
     conn_unpin(c);
     errno = EAGAIN;
