@@ -132,12 +132,21 @@ static void push(int fd, struct slot *s) {
     }
 }
 
+/* A handshake that has not begun is the next image's to begin: the driver must not do so in our last moment.
+ */
+static void leave_fresh(int fd, const struct slot *s, struct conn *c) {
+    if (!leaves(fd) && atomic_load(&s->state) == SLOT_SHAKING && !c->shake)
+        driver_forget(c);
+}
+
 /* The limit of the most patient connection that has something left, 0 when nothing is. */
 static unsigned push_all(void) {
     unsigned limit = 0;
     for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
         struct slot *s = fdtable_slot(fd);
         struct conn *c = s ? conn_of(s) : NULL;
+        if (c)
+            leave_fresh(fd, s, c);
         if (!c || !pending(fd, s, c))
             continue;
         push(fd, s);
@@ -232,6 +241,11 @@ void moving_leave(void) {
 void moving_stay(void) {
     int saved = errno;
     struct slot *s;
+    for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
+        struct conn *c = leaves(fd) || !(s = fdtable_slot(fd)) ? NULL : conn_of(s);
+        if (c && atomic_load(&s->state) == SLOT_SHAKING)
+            driver_attend(c, DRIVER_PATIENCE_MS);
+    }
     for (int fd = next_leaving(0, &s); fd >= 0; fd = next_leaving(fd + 1, &s)) {
         struct conn *c = conn_of(s);
         slot_ref(s);
