@@ -93,6 +93,9 @@ bool conn_dropped(const struct conn *c);
 void conn_drop(struct conn *c);
 /* The kept bytes have gone out: wiped and given back. */
 void conn_early_done(struct conn *c);
+/* The same at the end of the process, which may have interrupted malloc: nothing is freed. False: another
+ * thread was faster. */
+bool conn_abandon(struct conn *c);
 /* In a forked child: handshakes belong to the parent. */
 void conn_forked(void);
 /* Around fork, in the parent and in the child. */

@@ -24,6 +24,8 @@ void driver_attend(struct conn *c, unsigned patience);
 void driver_forget(struct conn *c);
 /* Does the driver's work in this thread until no closing connection is left, at most ms. */
 void driver_finish(unsigned ms);
+/* A connection that the program has closed is yet to be delivered. */
+bool driver_seeing_off(void);
 /* No thread is to be had (a seccomp filter, a limit of processes): the program's own calls do the work. */
 bool driver_unmanned(void);
 /* A connection was closed and nobody else will see it off: does so here, at most ms. */

@@ -20,6 +20,9 @@ int farewell_half(int fd, struct slot *s, int how);
 /* The close that follows resets the connection. */
 void farewell_reset(int fd, struct slot *s);
 
+/* Something is there that farewell_all would wait for. */
+bool farewell_due(void);
+
 /* At exit: all managed connections, bounded by the table's linger. */
 void farewell_all(void);
 

@@ -35,7 +35,7 @@ bool numbers_serve(long number, const long *args, long *result);
 /* A fork by number (vsftpd's way into a namespace): served as a fork. */
 bool process_copies(long number, const long *args, long *result);
 /* The process is about to end by this call: delivers what is left. */
-void process_ends(long number);
+void process_ends(long number, long status);
 /* The same for a call that confines the process (seccomp). */
 bool confining_serve(long number, const long *args, long *result);
 

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "calm.h"
 #include "confine.h"
 #include "keep.h"
 #include "log.h"
@@ -202,7 +203,9 @@ void core_look(void) {
     if (other == self || !atomic_compare_exchange_strong(&reloading, &other, self))
         return;
     int saved = errno;
+    calm_begin();
     reload();
+    calm_end();
     errno = saved;
     atomic_store(&reloading, 0);
 }

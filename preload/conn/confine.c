@@ -9,6 +9,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -16,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "confine_bpf.h"
 #include "confine_settle.h"
@@ -107,6 +109,11 @@ static const struct use uses[] = {
 #ifdef SYS_rseq
     {CONFINE_THREAD, SYS_rseq, {ADDRESS, 32, 0, 0x53053053}},
 #endif
+    {CONFINE_TIMER, SYS_timer_create, {CLOCK_MONOTONIC, ADDRESS, ADDRESS}},
+    {CONFINE_TIMER, SYS_timer_settime, {0, 0, ADDRESS, 0}},
+    {CONFINE_TIMER, SYS_rt_sigaction, {64, ADDRESS, 0, 8}},
+    {CONFINE_TIMER, SYS_rt_sigprocmask, {SIG_UNBLOCK, ADDRESS, 0, 8}},
+    {CONFINE_TIMER, SYS_gettid, {0}},
     {CONFINE_RANDOM, SYS_getrandom, {ADDRESS, 32, 0}},
     {CONFINE_CONNECT, SYS_accept, {FD, ADDRESS, ADDRESS}},
     {CONFINE_CONNECT, SYS_accept4, {FD, ADDRESS, ADDRESS, 0}},

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "calm.h"
 #include "core.h"
 #include "driver.h"
 #include "fdtable.h"
@@ -107,9 +108,11 @@ static void give_back(struct conn *c) {
 }
 
 void conn_early_done(struct conn *c) {
+    calm_begin();
     if (c->early)
         explicit_bzero(c->early, c->early_room);
     free(c->early);
+    calm_end();
     c->early = NULL;
     c->early_at = c->early_len = c->early_room = 0;
 }
@@ -119,12 +122,14 @@ static void empty(struct conn *c) {
     uint32_t alone = CONN_DROPPED;
     if (!atomic_compare_exchange_strong(&c->pins, &alone, 0))
         return;
+    calm_begin();
     if (c->shake)
         core_loaded->handshake->free_(c->shake);
     if (c->post)
         core_loaded->handshake->free_(c->post);
     conn_early_done(c);
     give_back(c);
+    calm_end();
 }
 
 struct conn *conn_pin(const struct slot *s) {
@@ -147,14 +152,19 @@ void conn_unpin(struct conn *c) {
         empty(c);
 }
 
-void conn_drop(struct conn *c) {
+bool conn_abandon(struct conn *c) {
     struct conn *expected = c;
     if (!atomic_compare_exchange_strong(&conns[slot_index(c->slot)], &expected, NULL))
-        return; /* another thread was faster */
+        return false; /* another thread was faster */
     /* From now on the driver does not take it any more; until it has let go nobody else may empty it. */
     atomic_fetch_add(&c->pins, CONN_DROPPED + 1);
     driver_forget(c);
-    conn_unpin(c);
+    return true;
+}
+
+void conn_drop(struct conn *c) {
+    if (conn_abandon(c))
+        conn_unpin(c);
 }
 
 void conn_fork_prepare(void) {
@@ -195,9 +205,11 @@ static void attach(struct conn *c, struct slot *s, int fd) {
 }
 
 static struct conn *conn_new(int fd) {
+    calm_begin();
     pthread_once(&once, conn_init);
     struct slot *s = conns && fdtable_ready() && (unsigned)fd < fdtable_size ? slot_new() : NULL;
     struct conn *c = s ? conn_memory() : NULL;
+    calm_end();
     if (!c) {
         if (s)
             slot_free(s);

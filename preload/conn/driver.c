@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "calm.h"
 #include "core.h"
 #include "driver_tend.h"
 #include "fdtable.h"
@@ -29,7 +30,8 @@ enum {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed, let_go = PTHREAD_COND_INITIALIZER;
 static struct conn *list; /* all below: under lock */
-static size_t length, closing;
+static size_t length;
+static _Atomic size_t closing; /* read without the lock too */
 static bool running, sleeping, cond_ready;
 static bool resting, joinable; /* driver_rest; an ended thread is to be joined */
 static bool pausing;           /* driver_pause */
@@ -95,15 +97,9 @@ static void start_thread(void) {
     pthread_attr_destroy(&attr);
 }
 
-void driver_attend(struct conn *c, unsigned patience) {
-    int saved = errno;
-    uint64_t due = conn_now() + patience;
-    pthread_mutex_lock(&lock);
-    if (conn_dropped(c)) {
-        pthread_mutex_unlock(&lock);
-        errno = saved;
+static void enlist(struct conn *c, uint64_t due) {
+    if (conn_dropped(c))
         return;
-    }
     if (!c->listed) {
         c->due_ms = due;
         c->awaits = 0;
@@ -117,17 +113,28 @@ void driver_attend(struct conn *c, unsigned patience) {
         start_thread();
     else if (sleeping && c->due_ms < wakes_at)
         pthread_cond_signal(&changed);
+}
+
+void driver_attend(struct conn *c, unsigned patience) {
+    int saved = errno;
+    uint64_t due = conn_now() + patience;
+    calm_begin();
+    pthread_mutex_lock(&lock);
+    enlist(c, due);
     pthread_mutex_unlock(&lock);
+    calm_end();
     errno = saved;
 }
 
 void driver_forget(struct conn *c) {
+    calm_begin();
     pthread_mutex_lock(&lock);
     bool self = running && pthread_equal(thread, pthread_self());
     while (c->busy && !self)
         pthread_cond_wait(&let_go, &lock);
     unlink_conn(c);
     pthread_mutex_unlock(&lock);
+    calm_end();
 }
 
 /* --- the loop ------------------------------------------------------------------------------------ */
@@ -227,7 +234,9 @@ static void nap_in_poll(struct round *r, int *nap) {
     if (r->next > now && r->next - now < (uint64_t)limit)
         limit = (int)(r->next - now);
     pthread_mutex_unlock(&lock);
+    unsigned depth = calm_pause();
     int n = wire_poll(r->fds, (nfds_t)r->count, r->next <= now ? 0 : limit);
+    calm_resume(depth);
     pthread_mutex_lock(&lock);
     *nap = n ? NAP_MIN_MS : *nap * 2 > NAP_MAX_MS ? NAP_MAX_MS : *nap * 2;
 }
@@ -280,13 +289,16 @@ static void work_off(unsigned ms) {
     uint64_t end = conn_now() + ms;
     struct round r = {0};
     int nap = NAP_MIN_MS;
+    calm_begin();
     pthread_mutex_lock(&lock);
     while (closing && conn_now() < end) {
         if (!running)
             attend_due(&r);
         if (!r.count) { /* nothing to wait for but the time, or a thread that does the work */
             pthread_mutex_unlock(&lock);
+            unsigned depth = calm_pause();
             wire_poll(NULL, 0, 1);
+            calm_resume(depth);
             pthread_mutex_lock(&lock);
             continue;
         }
@@ -294,10 +306,15 @@ static void work_off(unsigned ms) {
     }
     pthread_mutex_unlock(&lock);
     free(r.fds);
+    calm_end();
 }
 
 void driver_finish(unsigned ms) {
     work_off(ms);
+}
+
+bool driver_seeing_off(void) {
+    return atomic_load(&closing) > 0;
 }
 
 bool driver_unmanned(void) {
@@ -323,12 +340,14 @@ bool driver_stand_in(int fd, short events) {
 
 bool driver_step(void) {
     struct round r = {0};
+    calm_begin();
     pthread_mutex_lock(&lock);
     if (!running)
         attend_due(&r);
     bool more = length > 0;
     pthread_mutex_unlock(&lock);
     free(r.fds);
+    calm_end();
     return more;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "calm.h"
 #include "core.h"
 #include "driver.h"
 #include "fdtable.h"
@@ -178,7 +179,10 @@ void fallback_begin(int fd, struct slot *s, struct conn *c, const char *why) {
 
 void fallback_continue(int fd, struct slot *s, struct conn *c, bool wait) {
     struct pollfd p = {.fd = fd, .events = POLLOUT};
-    if (wire_poll(&p, 1, wait ? (int)c->mesh->handshake_timeout_ms : 0) <= 0) {
+    unsigned depth = calm_pause();
+    int n = wire_poll(&p, 1, wait ? (int)c->mesh->handshake_timeout_ms : 0);
+    calm_resume(depth);
+    if (n <= 0) {
         driver_attend(c, DRIVER_PATIENCE_MS);
         return;
     }

@@ -22,7 +22,9 @@ static _Atomic bool leaving; /* the process ends */
 
 void farewell_free(struct slot *s) {
     struct conn *c = conn_of(s);
-    if (c)
+    if (c && atomic_load(&leaving))
+        (void)conn_abandon(c);
+    else if (c)
         conn_drop(c);
     slot_retire(s);
 }
@@ -237,6 +239,10 @@ int farewell_half(int fd, struct slot *s, int how) {
     if (!r)
         errno = saved;
     return r;
+}
+
+bool farewell_due(void) {
+    return fdtable_next(0) >= 0 || driver_seeing_off();
 }
 
 void farewell_all(void) {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "calm.h"
 #include "conn.h"
 #include "send.h"
 #include "wire.h"
@@ -65,12 +66,14 @@ static void on_alert(int fd, struct slot *s, const uint8_t *body, size_t n) {
 }
 
 static void on_ticket(struct slot *s, const uint8_t *raw, size_t raw_len) {
+    calm_begin();
     struct conn *c = conn_pin(s);
     if (c && c->post && !core_loaded->handshake->post(c->post, raw, raw_len)) {
         core_loaded->handshake->free_(c->post);
         c->post = NULL;
     }
     conn_unpin(c);
+    calm_end();
 }
 
 static void on_handshake(int fd, struct slot *s, const uint8_t *body, size_t n, const uint8_t *raw,
@@ -104,12 +107,14 @@ static void first_data(struct slot *s) {
     if (s->saw_input)
         return;
     s->saw_input = true;
+    calm_begin();
     struct conn *c = conn_pin(s);
     if (c && c->post) { /* tickets come before data, or not at all */
         core_loaded->handshake->free_(c->post);
         c->post = NULL;
     }
     conn_unpin(c);
+    calm_end();
 }
 
 /* Opens the whole record at rec. Data goes straight to the sink when it fits there, or else to *plain inside

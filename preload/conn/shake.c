@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "calm.h"
 #include "core.h"
 #include "driver.h"
 #include "fallback.h"
@@ -31,29 +32,37 @@ void shake_start(int fd, struct slot *s, struct conn *c) {
     if (atomic_load(&s->state) != SLOT_SHAKING || c->shake || c->going_plain || hello_awaited(s, c) ||
         hello_held(fd, s, c))
         return;
+    calm_begin();
     s->shaker = wire_getpid();
     if (shake_object_make(fd, s, c))
         shake_object_settle(fd, s, c, api()->step(c->shake));
+    calm_end();
+}
+
+static bool grow_early(struct conn *c, size_t used, size_t wanted) {
+    size_t room = c->early_room ? c->early_room : 4096;
+    while (room < wanted)
+        room *= 2;
+    calm_begin();
+    uint8_t *bigger = malloc(room);
+    if (bigger && c->early) {
+        memcpy(bigger, c->early, used);
+        explicit_bzero(c->early, c->early_room);
+        free(c->early);
+    }
+    if (bigger) {
+        c->early = bigger;
+        c->early_room = room;
+    }
+    calm_end();
+    return bigger != NULL;
 }
 
 size_t shake_keep(struct conn *c, const struct iovec *iov, size_t skip, size_t total) {
     size_t used = c->early_at + c->early_len;
     size_t take = CONN_EARLY_MAX - used < total ? CONN_EARLY_MAX - used : total;
-    if (used + take > c->early_room) {
-        size_t room = c->early_room ? c->early_room : 4096;
-        while (room < used + take)
-            room *= 2;
-        uint8_t *bigger = malloc(room);
-        if (!bigger)
-            return 0;
-        if (c->early) {
-            memcpy(bigger, c->early, used);
-            explicit_bzero(c->early, c->early_room);
-            free(c->early);
-        }
-        c->early = bigger;
-        c->early_room = room;
-    }
+    if (used + take > c->early_room && !grow_early(c, used, used + take))
+        return 0;
     size_t done = 0;
     for (; done < take; iov++, skip = 0) {
         size_t n = iov->iov_len - skip < take - done ? iov->iov_len - skip : take - done;
@@ -80,7 +89,9 @@ static enum shake_result await_relative(int fd, struct slot *s, bool wait) {
     if (!wait)
         return SHAKE_AGAIN;
     slot_unlock(&s->rx_lock);
+    unsigned depth = calm_pause();
     slot_wait(s, seen, 100);
+    calm_resume(depth);
     slot_lock(&s->rx_lock);
     return SHAKE_OPEN; /* the caller looks whether it is still the same connection */
 }
@@ -150,7 +161,9 @@ static bool await_peer(int fd, struct slot *s, struct conn *c, enum shake_wait w
     else if (limit < 0)
         return true; /* the receive itself blocks, with the program's own timeout */
     atomic_store(&s->rx_waits, true);
+    unsigned depth = calm_pause();
     int n = wire_poll(&p, 1, limit);
+    calm_resume(depth);
     if (!shake_input_waited(s) || n < 0)
         return false;
     if (!n)
@@ -181,7 +194,9 @@ bool shake_reachable(int fd, struct slot *s, bool wait) {
     if (s->server || s->shaker || shake_connected(fd))
         return true;
     struct pollfd p = {.fd = fd, .events = POLLOUT};
+    unsigned depth = calm_pause();
     int n = wire_poll(&p, 1, wait ? -1 : 0);
+    calm_resume(depth);
     if (n > 0 && shake_connected(fd))
         return true;
     if (n == 0)
@@ -265,9 +280,11 @@ enum shake_result shake_advance(int fd, struct slot *s, enum shake_wait wait) {
     }
     slot_unlock(&s->tx_lock);
     struct conn *c = conn_pin(s);
+    calm_begin();
     enum shake_result r = !c || (s->shaker && s->shaker != wire_getpid())
                               ? await_relative(fd, s, wait != SHAKE_NOW)
                               : advance(fd, s, c, atomic_load(&s->nonblocking) ? SHAKE_NOW : wait);
     conn_unpin(c);
+    calm_end();
     return r;
 }

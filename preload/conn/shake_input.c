@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "calm.h"
 #include "core.h"
 #include "fallback.h"
 #include "hello.h"
@@ -112,8 +113,10 @@ static ssize_t wait_recv(int fd, struct slot *s, void *buf, size_t n, int flags)
     if (flags & MSG_DONTWAIT)
         return wire_recv(fd, buf, n, flags);
     atomic_store(&s->rx_waits, true);
+    unsigned depth = calm_pause();
     ssize_t got = wire_recv(fd, buf, n, flags);
     int saved = errno;
+    calm_resume(depth);
     if (!shake_input_waited(s))
         return -1;
     errno = saved;

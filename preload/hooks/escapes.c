@@ -31,7 +31,7 @@ EXPORT long syscall(long number, ...) {
             errno = ENOSYS;
             return -1;
         }
-        process_ends(number);
+        process_ends(number, a[0]);
         if (process_copies(number, a, &result) || confining_serve(number, a, &result) ||
             numbers_serve(number, a, &result))
             return result;
