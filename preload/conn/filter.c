@@ -51,6 +51,11 @@ static bool worth_watching(const struct slot *s, const struct epoll_event *event
            (s->torn && !(event->events & EPOLLET));
 }
 
+bool filter_doubts(int fd) {
+    const struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
+    return s && may_lie(s);
+}
+
 bool filter_readable(int fd) {
     struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
     return !s || !may_lie(s) || recv_true(fd, s);
