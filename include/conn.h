@@ -22,6 +22,8 @@ enum {
     CONN_EPOLLS = 4,
     CONN_RX_BATCH = 65536 + 256, /* wire bytes taken at once */
     CONN_SCRATCH_RX = CONN_RX_BATCH + SLOT_RX_REGION,
+    CONN_TICKET_RECORD = 2048, /* a larger record is taken for no ticket */
+    CONN_PAGES = 256,
 };
 
 struct conn {
@@ -68,15 +70,20 @@ struct conn {
     int epoll_count;
 };
 
-/* Per-thread working memory: one receive batch, one send batch. */
+/* Per-thread working memory: one receive batch, one send batch. What would be large on the stack of a program
+ * with many small threads, or in the part of it that is thread-local memory, is here. */
 struct scratch {
     uint8_t rx[CONN_SCRATCH_RX];
     uint8_t tx[SLOT_TX_REGION];
     uint8_t file[SLOT_BATCH];
+    uint8_t ticket[CONN_TICKET_RECORD];
+    uintptr_t pages[CONN_PAGES]; /* memory.c's */
 };
 
 /* Never NULL but when memory is out (errno ENOMEM). Freed when the thread ends. */
 struct scratch *conn_scratch(void);
+/* What the thread has of it so far: maybe NULL. */
+struct scratch *conn_scratch_so_far(void);
 
 /* Milliseconds of the monotonic clock. */
 uint64_t conn_now(void);

@@ -223,18 +223,19 @@ static void engine_log(int level, const char *line) {
 }
 
 static void load_engine(void) {
-    char path[4096 + 32];
+    char *path = NULL;
     const char *own = real_object(), *slash = strrchr(own, '/');
-    snprintf(path, sizeof path, "%.*s/libmtlswrap-engine.so", slash ? (int)(slash - own) : 1,
-             slash ? own : ".");
+    if (asprintf(&path, "%.*s/libmtlswrap-engine.so", slash ? (int)(slash - own) : 1, slash ? own : ".") < 0)
+        return;
     const char *error = "it belongs to another version";
     struct mtlswrap_engine *engine = real_load(path, "mtlswrap_engine", &error);
     if (!engine || engine->abi != MTLSWRAP_ENGINE_ABI) {
         log_error("%s cannot be loaded: %s; protected connections will fail", path, error);
-        return;
+    } else {
+        engine->log = engine_log;
+        core_loaded = engine;
     }
-    engine->log = engine_log;
-    core_loaded = engine;
+    free(path);
 }
 
 const struct mtlswrap_engine *core_engine(void) {

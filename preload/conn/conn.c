@@ -66,6 +66,10 @@ struct scratch *conn_scratch(void) {
     return scratch = p;
 }
 
+struct scratch *conn_scratch_so_far(void) {
+    return scratch;
+}
+
 uint64_t conn_now(void) {
     static _Atomic uint64_t asked; /* each question takes some time */
     struct timespec t;

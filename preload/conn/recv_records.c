@@ -122,9 +122,9 @@ static void first_data(struct slot *s) {
  * data (then 0). */
 long recv_records_open(int fd, struct slot *s, const struct record_engine *e, uint8_t *rec, size_t wire,
                        struct sink *k, uint8_t **plain) {
-    uint8_t raw[2048], type = 0;
+    uint8_t *raw = conn_scratch()->ticket, type = 0; /* the caller has made sure of the scratch */
     struct conn *c = s->saw_input || s->server ? NULL : conn_of(s);
-    bool ticket_may_come = c && c->post && wire <= sizeof raw;
+    bool ticket_may_come = c && c->post && wire <= CONN_TICKET_RECORD;
     if (ticket_may_come)
         memcpy(raw, rec, wire);
     size_t overhead = e->overhead(&s->rx);

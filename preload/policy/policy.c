@@ -112,11 +112,15 @@ static struct policy *read_table(struct policy *p, const char *text, size_t len,
     return NULL;
 }
 
+/* A name's length up to the slash of its last part. */
+static size_t directory_len(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) + (slash == path) : 0;
+}
+
 struct policy *policy_parse(const char *name, const char *text, size_t len, policy_report_fn *report,
                             void *arg) {
-    const char *slash = strrchr(name, '/');
-    size_t dir = slash ? (size_t)(slash - name) + (slash == name) : 0;
-    struct policy *p = new_table(name, name, dir, len);
+    struct policy *p = new_table(name, name, directory_len(name), len);
     if (!p) {
         if (report)
             report(arg, POLICY_ERROR, name, 0, "out of memory while reading the table");
@@ -181,38 +185,38 @@ static char *slurp(const char *path, struct page *small, size_t *len) {
     return text;
 }
 
-/* The table's directory, absolute where the working directory is known: daemons change it later. */
-static size_t directory_of(const char *path, char *out, size_t size) {
-    const char *slash = strrchr(path, '/');
-    size_t dir = slash ? (size_t)(slash - path) + (slash == path) : 0;
-    size_t n = 0;
-    if (path[0] != '/' && getcwd(out, size))
-        n = strlen(out);
-    if (n + dir + 2 > size)
-        return 0;
-    if (n && dir)
-        out[n++] = '/';
-    memcpy(out + n, path, dir);
-    return n + dir;
+/* The table's directory has to be absolute where the working directory is known: daemons change it later.
+ * Only at the start is the name a relative one, so no thread with a small stack comes here. */
+__attribute__((noinline)) static struct policy *table_here(const char *path, size_t len) {
+    char dir[4096];
+    size_t n = getcwd(dir, sizeof dir) ? strlen(dir) : 0, more = directory_len(path);
+    if (n + more + 2 > sizeof dir)
+        return new_table(path, dir, 0, len);
+    if (n && more)
+        dir[n++] = '/';
+    memcpy(dir + n, path, more);
+    return new_table(path, dir, n + more, len);
+}
+
+static void unreadable(const char *path, int error, policy_report_fn *report, void *arg) {
+    char message[256];
+    const char *reason = strerrordesc_np(error);
+    snprintf(message, sizeof message, "cannot read the policy table: %s", reason ? reason : "unknown error");
+    report(arg, POLICY_ERROR, path, 0, message);
 }
 
 struct policy *policy_load(const char *path, policy_report_fn *report, void *arg) {
-    char dir[4096], message[256];
     size_t len = 0;
     errno = 0;
     struct page small;
     char *text = slurp(path, &small, &len);
-    struct policy *p = text ? new_table(path, dir, directory_of(path, dir, sizeof dir), len) : NULL;
-    if (!p) {
-        const char *reason = strerrordesc_np(text ? ENOMEM : errno);
-        snprintf(message, sizeof message, "cannot read the policy table: %s",
-                 reason ? reason : "unknown error");
-        if (report)
-            report(arg, POLICY_ERROR, path, 0, message);
-        release(text, &small);
-        return NULL;
-    }
-    p = read_table(p, text, len, report, arg);
+    struct policy *p = !text            ? NULL
+                       : path[0] == '/' ? new_table(path, path, directory_len(path), len)
+                                        : table_here(path, len);
+    if (p)
+        p = read_table(p, text, len, report, arg);
+    else if (report)
+        unreadable(path, text ? ENOMEM : errno, report, arg);
     release(text, &small);
     return p;
 }
