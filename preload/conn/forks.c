@@ -24,6 +24,13 @@ struct share {
 };
 static __thread struct share *shares;
 static __thread size_t count, room;
+static pthread_key_t at_end; /* of the thread */
+
+static void free_shares(void *list) {
+    free(list);
+    shares = NULL;
+    count = room = 0;
+}
 
 static bool note(const struct share *share) {
     if (count == room) {
@@ -33,6 +40,7 @@ static bool note(const struct share *share) {
             return false;
         shares = bigger;
         room = more;
+        pthread_setspecific(at_end, shares);
     }
     shares[count++] = *share;
     return true;
@@ -124,6 +132,7 @@ void forks_failed(void) {
 }
 
 static void register_handlers(void) {
+    pthread_key_create(&at_end, free_shares);
     pthread_atfork(forks_prepare, forks_parent, forks_child);
 }
 
