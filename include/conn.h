@@ -3,7 +3,7 @@
  *
  * A struct conn is made when connect or accept brings a connection under policy and lives until this
  * process's last descriptor for it is gone. Its handshake and early bytes are guarded by the slot's
- * tx_lock, its place in the driver's list by the driver's lock. */
+ * tx_lock, its place in the driver's list by the driver's lock. What is atomic is looked at without them. */
 #ifndef MTLSWRAP_CONN_H
 #define MTLSWRAP_CONN_H
 
@@ -35,29 +35,30 @@ struct conn {
     _Atomic int fds;    /* descriptors of this process that stand for the slot */
 
     /* tx */
-    struct handshake *shake; /* NULL: not started, or done */
-    struct handshake *post;  /* client: kept for tickets; under rx_lock */
+    struct handshake *_Atomic shake; /* NULL: not started, or done */
+    struct handshake *post;          /* client: kept for tickets; under rx_lock */
     uint8_t *early;
-    size_t early_at, early_len, early_room;
+    _Atomic size_t early_len;
+    size_t early_at, early_room;
     bool heard;                /* the handshake of the peer has begun to arrive */
     _Atomic bool sniffed;      /* PERMISSIVE, accepting: the first bytes were a ClientHello */
     _Atomic bool going_plain;  /* PERMISSIVE: decided for plaintext, early bytes still to be sent */
     _Atomic bool reconnecting; /* PERMISSIVE, connecting: the plaintext connection is being made */
-    bool no_own_tls;           /* connecting, tlsInTls = skip: the program speaks no TLS of its own here */
-    uint64_t up_ms;            /* the same: first seen connected */
+    _Atomic bool no_own_tls;   /* connecting, tlsInTls = skip: the program speaks no TLS of its own here */
+    _Atomic uint64_t up_ms;    /* the same: first seen connected */
 
     /* init */
     struct policy_outbound outbound;
     struct policy_inbound inbound;
     const struct policy_mesh *mesh;
     struct policy_self self;
-    uint64_t born_ms;
+    _Atomic uint64_t born_ms;
 
     /* driver */
     struct conn *prev, *next;
     bool listed, busy;
-    bool again;   /* somebody asked for attention while it was busy */
-    bool closing; /* the program closed it; fd is a descriptor of our own */
+    bool again;           /* somebody asked for attention while it was busy */
+    _Atomic bool closing; /* the program closed it; fd is a descriptor of our own */
     bool said_goodbye;
     short awaits;    /* POLLIN or POLLOUT while it is looked at only when that comes; 0: at due_ms */
     unsigned polled; /* its place in the last poll, + 1 */

@@ -104,10 +104,10 @@ struct slot {
     _Atomic int error;             /* errno for SLOT_DEAD */
     _Atomic bool error_told;       /* SO_ERROR or a call has reported it */
     _Atomic pid_t shaker;          /* the process that owns the handshake; 0: nobody yet */
-    pid_t holders[SLOT_HOLDERS];   /* processes that ever held it; 0: free place */
-    bool holders_lost;             /* more processes than places */
-    uint32_t next;                 /* free list */
-    _Atomic uint32_t user_rcvbuf;  /* what the program asked for; 0: nothing */
+    _Atomic uint64_t holders[SLOT_HOLDERS]; /* processes that hold it: generation << 32 | process; 0: free */
+    _Atomic bool holders_lost;              /* more processes than places */
+    uint32_t next;                          /* free list */
+    _Atomic uint32_t user_rcvbuf;           /* what the program asked for; 0: nothing */
     uint64_t bytes_in, bytes_out;
 };
 
@@ -161,8 +161,9 @@ uint32_t slot_unref(struct slot *s);
 bool slot_others_dead(const struct slot *s);
 void slot_hold(struct slot *s);
 void slot_hold_for(struct slot *s, pid_t pid);
-/* This process no longer does (it is about to become another program). */
-void slot_unhold(struct slot *s);
+/* This process no longer does (it is about to become another program, or has given its references back: the
+ * slot may be another connection's by now, with this process among its holders; hence the generation). */
+void slot_unhold(struct slot *s, uint32_t generation);
 /* Only for a slot that nobody can know of yet. */
 void slot_free(struct slot *s);
 /* Nobody stands for it any more. Frees it as soon as no call is inside: now, or at the end of the last one,

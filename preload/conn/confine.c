@@ -56,7 +56,7 @@ static const struct use uses[] = {
     {CONFINE_RECV, SYS_recvfrom, {FD, ADDRESS, 16406, QUICK, 0, 0}},
     {CONFINE_RECV, SYS_recvfrom, {FD, ADDRESS, 1, MSG_PEEK, 0, 0}},
     {CONFINE_RECV, SYS_recvfrom, {FD, ADDRESS, 1, QUICK | MSG_PEEK, 0, 0}},
-    {CONFINE_RECV, SYS_recvfrom, {FD, 0, 100, QUICK | MSG_TRUNC, 0, 0}},
+    {CONFINE_RECV, SYS_recvfrom, {FD, ADDRESS, 100, QUICK | MSG_TRUNC, 0, 0}},
     {CONFINE_RECVMSG, SYS_recvmsg, {FD, ADDRESS, 0}},
     {CONFINE_RECVMSG, SYS_recvmsg, {FD, ADDRESS, QUICK}},
     {CONFINE_RECVMSG, SYS_recvmsg, {FD, ADDRESS, QUICK | MSG_PEEK}},

@@ -142,11 +142,12 @@ uint64_t driver_tend_next(const struct conn *c) {
 void driver_tend_end(struct conn *c) {
     struct slot *s = c->slot;
     int fd = c->fd;
+    uint32_t generation = atomic_load(&s->generation);
     bool shared = others_use(s);
     conn_drop(c);
     fdtable_own_close(fd);
     if (shared && slot_unref(s))
-        slot_unhold(s);
+        slot_unhold(s, generation);
     else
         farewell_free(s);
 }

@@ -54,7 +54,7 @@ static bool tickets_may_come(int fd, const struct slot *s) {
 
 /* The descriptor's number goes back to the program at once; the connection lives on under a number of ours.
  */
-static bool hand_over(int fd, struct conn *c) {
+static bool hand_over(int fd, struct conn *c, bool said_goodbye) {
     driver_forget(c);
     int own = fdtable_own_move(fd);
     if (own < 0 && atomic_load(&leaving)) { /* there is no other number, and nobody needs this one any more */
@@ -67,7 +67,8 @@ static bool hand_over(int fd, struct conn *c) {
         wire_epoll_ctl(c->epolls[i], EPOLL_CTL_DEL, fd, NULL);
     c->fd = own;
     c->closing = true;
-    if (c->said_goodbye)
+    c->said_goodbye = said_goodbye;
+    if (said_goodbye)
         c->deadline_ms = conn_now() + DRIVER_DELIVERY_MS;
     else if (c->deadline_ms < conn_now() + c->mesh->linger_ms)
         c->deadline_ms = conn_now() + c->mesh->linger_ms;
@@ -113,10 +114,9 @@ static void last_farewell(int fd, struct slot *s) {
         farewell_reset(fd, s);
     bool said = goodbye_now(fd, s);
     if (!s->abort && c && (said ? tickets_may_come(fd, s) : unfinished(s, c))) {
-        c->said_goodbye = said;
         if (said) /* the peer hears the end now; the rest is only to be read away */
             wire_shutdown(fd, SHUT_WR);
-        if (hand_over(fd, c))
+        if (hand_over(fd, c, said))
             return;
     }
     farewell_free(s);
@@ -126,12 +126,13 @@ static void last_farewell(int fd, struct slot *s) {
 static void leave_to_others(int fd, struct slot *s, struct conn *c) {
     if (unfinished(s, c) && s->shaker == wire_getpid()) {
         slot_ref(s);
-        if (hand_over(fd, c))
+        if (hand_over(fd, c, false))
             return;
         slot_unref(s);
     }
+    uint32_t generation = atomic_load(&c->generation);
     conn_drop(c);
-    slot_unhold(s); /* still running, but no longer one who could say close_notify */
+    slot_unhold(s, generation); /* still running, but no longer one who could say close_notify */
 }
 
 /* The driver must not use a number that is about to mean something else. */
@@ -185,8 +186,9 @@ void farewell_lost(struct slot *s) {
     else if (!left || slot_others_dead(s))
         farewell_free(s);
     else if (c) {
+        uint32_t generation = atomic_load(&c->generation);
         conn_drop(c);
-        slot_unhold(s);
+        slot_unhold(s, generation);
     }
     errno = saved;
 }

@@ -227,13 +227,13 @@ void moving_leave(void) {
     struct slot *s;
     for (int fd = next_leaving(0, &s); fd >= 0; fd = next_leaving(fd + 1, &s)) {
         struct conn *c = conn_of(s);
-        uint32_t left = slot_unref(s);
+        uint32_t generation = atomic_load(&s->generation), left = slot_unref(s);
         if (c)
             atomic_fetch_sub(&c->fds, 1);
         if (last_one(s, c, left))
             say_goodbye(fd, s);
         if (!c || !atomic_load(&c->fds))
-            slot_unhold(s);
+            slot_unhold(s, generation);
     }
     errno = saved;
 }

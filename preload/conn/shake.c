@@ -96,10 +96,13 @@ static enum shake_result await_relative(int fd, struct slot *s, bool wait) {
     return SHAKE_OPEN; /* the caller looks whether it is still the same connection */
 }
 
-static bool output_waits(struct conn *c) {
+/* A writer may just be starting it. */
+static bool output_waits(struct slot *s, struct conn *c) {
     size_t len = 0;
+    slot_lock(&s->tx_lock);
     if (c->shake)
         api()->output(c->shake, &len);
+    slot_unlock(&s->tx_lock);
     return len > 0;
 }
 
@@ -156,7 +159,7 @@ static int own_limit(const struct slot *s, struct conn *c, enum shake_wait wait)
 static bool await_peer(int fd, struct slot *s, struct conn *c, enum shake_wait wait) {
     int limit = own_limit(s, c, wait);
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    if (output_waits(c))
+    if (output_waits(s, c))
         p.events |= POLLOUT;
     else if (limit < 0)
         return true; /* the receive itself blocks, with the program's own timeout */
@@ -251,7 +254,7 @@ static enum shake_result advance(int fd, struct slot *s, struct conn *c, enum sh
         if (c->going_plain || c->reconnecting)
             continue;
         await_lowat(fd, s);
-        int flags = wait && !output_waits(c) ? 0 : MSG_DONTWAIT;
+        int flags = wait && !output_waits(s, c) ? 0 : MSG_DONTWAIT;
         enum look look = s->carry || !wire_peeks() ? shake_input_carry(fd, s, c, flags)
                                                    : shake_input_fresh(fd, s, c, flags);
         if (look == LOOK_NOTHING)

@@ -66,14 +66,16 @@ static enum look look_eof(int fd, struct slot *s, struct conn *c, bool any) {
     return result;
 }
 
-static void take_out(int fd, size_t n) {
+/* p is where they were peeked to: TCP leaves it alone here, where other calls have to do they come once more.
+ */
+static void take_out(int fd, uint8_t *p, size_t n) {
     if (n)
-        (void)!wire_recv(fd, NULL, n, MSG_TRUNC | MSG_DONTWAIT);
+        (void)!wire_recv(fd, p, n, MSG_TRUNC | MSG_DONTWAIT);
 }
 
 /* Feeds whole records; tx_lock and rx_lock are held. Returns the bytes fed. What was only peeked at is taken
  * out of the kernel before it has consequences: a program that hears of them finds nothing readable. */
-static size_t feed(int fd, struct slot *s, struct conn *c, const uint8_t *p, size_t n, bool peeked) {
+static size_t feed(int fd, struct slot *s, struct conn *c, uint8_t *p, size_t n, bool peeked) {
     size_t at = 0, out = 0;
     while (atomic_load(&s->state) == SLOT_SHAKING && c->shake && n - at >= RECORD_HEADER) {
         long len = record_wire_len(p + at, 0);
@@ -90,13 +92,13 @@ static size_t feed(int fd, struct slot *s, struct conn *c, const uint8_t *p, siz
         at += (size_t)len;
         c->heard = true;
         if (peeked && status == HANDSHAKE_DONE) {
-            take_out(fd, at - out);
+            take_out(fd, p + out, at - out);
             out = at;
         }
         shake_object_settle(fd, s, c, status);
     }
     if (peeked)
-        take_out(fd, at - out);
+        take_out(fd, p + out, at - out);
     return at;
 }
 

@@ -36,12 +36,20 @@ static bool alive(pid_t pid) {
     return confine_lost(CONFINE_KILL) || ((!kill(pid, 0) || errno != ESRCH) && !zombie(pid));
 }
 
+static pid_t holder_of(const struct slot *s, size_t i) {
+    return (pid_t)(uint32_t)atomic_load(&s->holders[i]);
+}
+
+static bool gone(pid_t pid, pid_t self) {
+    return !pid || pid == self || !alive(pid);
+}
+
 bool slot_others_dead(const struct slot *s) {
     int saved = errno;
     pid_t self = wire_getpid();
     bool dead = !s->holders_lost && !atomic_load(&s->forking);
     for (size_t i = 0; dead && i < SLOT_HOLDERS; i++)
-        dead = !s->holders[i] || s->holders[i] == self || !alive(s->holders[i]);
+        dead = gone(holder_of(s, i), self);
     errno = saved;
     return dead;
 }
@@ -50,7 +58,7 @@ static bool abandoned(const struct slot *s) {
     if (atomic_load(&s->state) == SLOT_FREE || !slot_others_dead(s))
         return false;
     for (size_t i = 0; i < SLOT_HOLDERS; i++)
-        if (s->holders[i] == wire_getpid())
+        if (holder_of(s, i) == wire_getpid())
             return false;
     return true;
 }
@@ -118,26 +126,32 @@ uint32_t slot_unref(struct slot *s) {
     return atomic_fetch_sub(&s->refs, 1) - 1;
 }
 
-void slot_unhold(struct slot *s) {
-    pid_t self = wire_getpid();
-    for (size_t i = 0; i < SLOT_HOLDERS; i++)
-        if (s->holders[i] == self)
-            s->holders[i] = 0;
+static uint64_t holding(uint32_t generation, pid_t pid) {
+    return (uint64_t)generation << 32 | (uint32_t)pid;
+}
+
+void slot_unhold(struct slot *s, uint32_t generation) {
+    for (size_t i = 0; i < SLOT_HOLDERS; i++) {
+        uint64_t self = holding(generation, wire_getpid());
+        atomic_compare_exchange_strong(&s->holders[i], &self, 0);
+    }
 }
 
 void slot_hold(struct slot *s) {
     slot_hold_for(s, wire_getpid());
 }
 
-void slot_hold_for(struct slot *s, pid_t self) {
+void slot_hold_for(struct slot *s, pid_t pid) {
+    uint64_t mine = holding(atomic_load(&s->generation), pid);
     for (size_t i = 0; i < SLOT_HOLDERS; i++)
-        if (s->holders[i] == self)
+        if (atomic_load(&s->holders[i]) == mine)
             return;
-    for (size_t i = 0; i < SLOT_HOLDERS; i++)
-        if (!s->holders[i] || !alive(s->holders[i])) {
-            s->holders[i] = self;
+    for (size_t i = 0; i < SLOT_HOLDERS; i++) {
+        uint64_t other = atomic_load(&s->holders[i]);
+        if ((!other || !alive((pid_t)(uint32_t)other)) &&
+            atomic_compare_exchange_strong(&s->holders[i], &other, mine))
             return;
-        }
+    }
     s->holders_lost = true;
 }
 
@@ -206,9 +220,18 @@ bool slot_trylock(pthread_mutex_t *lock) {
     return lock_taken(lock, pthread_mutex_trylock(lock));
 }
 
+/* ThreadSanitizer's runtime does not see a lock that is taken by any other clock. */
+#ifdef __SANITIZE_THREAD__
+enum { LOCK_CLOCK = CLOCK_REALTIME };
+#define lock_until(lock, limit) pthread_mutex_timedlock(lock, limit)
+#else
+enum { LOCK_CLOCK = CLOCK_MONOTONIC };
+#define lock_until(lock, limit) pthread_mutex_clocklock(lock, LOCK_CLOCK, limit)
+#endif
+
 static struct timespec in_a_moment(bool now) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(LOCK_CLOCK, &t);
     t.tv_nsec += now ? 0 : 1000000;
     if (t.tv_nsec >= 1000000000) {
         t.tv_sec++;
@@ -222,7 +245,7 @@ static int lock_soon(pthread_mutex_t *lock, _Atomic bool *waits) {
     for (;;) {
         bool blocked = atomic_load(waits);
         struct timespec limit = in_a_moment(blocked);
-        int verdict = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &limit);
+        int verdict = lock_until(lock, &limit);
         if (verdict != ETIMEDOUT)
             return verdict;
         if (blocked)

@@ -33,7 +33,7 @@ struct layout {
 };
 
 /* Set once under the lock below, hence no lock for readers. */
-static struct arena *arena;
+static struct arena *_Atomic arena; /* the last to be set */
 static struct slot *slots;
 static uint8_t *rx_regions, *tx_regions;
 static _Atomic uint32_t *rx_next, *tx_next;
