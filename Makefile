@@ -56,6 +56,9 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/parts.a
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(ENGINE_LIBS) $(CLI_LIBS) -lcriterion
 
+# The runtime of a sanitizer calls these while it starts, when instrumented code cannot run yet.
+$(call obj,preload/real.c preload/hooks/limits.c): CFLAGS_ALL := $(filter-out -fsanitize=%,$(CFLAGS_ALL))
+
 -include $(patsubst %.o,%.d,$(call obj,$(CORE) $(ENGINE) $(CLI) $(UNIT)))
 
 deps: ## install the Debian packages that are missing

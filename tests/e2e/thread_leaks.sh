@@ -6,7 +6,7 @@
 mesh STRICT ISTIO_MUTUAL
 leaks=$(program thread_leaks)
 WAY=plain
-equal plain done "$(run - "$leaks" "$IP" 7000 2>"$T/log/plain")"
+equal plain finished "$(run - "$leaks" "$IP" 7000 2>"$T/log/plain")"
 WAY=strict
-equal wrapped done "$(run app/server "$leaks" "$IP" 7000 2>"$T/log/wrapped")"
+equal wrapped finished "$(run app/server "$leaks" "$IP" 7000 2>"$T/log/wrapped")"
 say "$(cat "$T/log/wrapped")"

@@ -1,6 +1,6 @@
 /* thread_leaks.c - threads that end leave nothing behind: each of many has a connection of its own, forks
- * while it is open, and ends. Some are cancelled in a read. Prints "done" when the heap and the mappings of
- * the second half are those of the first.
+ * while it is open, and ends. Some are cancelled in a read. Prints "finished" when the heap and the mappings
+ * of the second half are those of the first.
  *
  *     thread_leaks ADDRESS PORT */
 #include <arpa/inet.h>
@@ -108,6 +108,6 @@ int main(int argc, char **argv) {
     round_of(THREADS);
     long grown = (long)mallinfo2().uordblks - (long)heap, more = mappings() - maps;
     fprintf(stderr, "heap: %ld bytes more, mappings: %ld more\n", grown, more);
-    puts(grown > SLACK || more > THREADS / 4 ? "leaks" : "done");
+    puts(grown > SLACK || more > THREADS / 4 ? "leaks" : "finished");
     return 0;
 }
