@@ -59,6 +59,7 @@ struct conn {
     bool listed, busy;
     bool again;           /* somebody asked for attention while it was busy */
     _Atomic bool closing; /* the program closed it; fd is a descriptor of our own */
+    bool lent;            /* not so: it is the program's, whose close waits until all is delivered */
     bool said_goodbye;
     short awaits;    /* POLLIN or POLLOUT while it is looked at only when that comes; 0: at due_ms */
     unsigned polled; /* its place in the last poll, + 1 */

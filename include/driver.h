@@ -30,6 +30,8 @@ bool driver_seeing_off(void);
 bool driver_unmanned(void);
 /* A connection was closed and nobody else will see it off: does so here, at most ms. */
 void driver_see_off(unsigned ms);
+/* The same for one connection whose descriptor the calling close still has. */
+void driver_see_through(struct conn *c, unsigned ms);
 /* Before a blocking call on fd: does the driver's work until fd has something to tell or none is left. False:
  * a signal came. */
 bool driver_stand_in(int fd, short events);

@@ -52,6 +52,27 @@ static bool tickets_may_come(int fd, const struct slot *s) {
            !s->rx_eof && s->bytes_out && !wire_ioctl(fd, SIOCOUTQ, &unacknowledged) && unacknowledged;
 }
 
+static void set_deadline(struct conn *c, bool said_goodbye) {
+    c->said_goodbye = said_goodbye;
+    if (said_goodbye)
+        c->deadline_ms = conn_now() + DRIVER_DELIVERY_MS;
+    else if (c->deadline_ms < conn_now() + c->mesh->linger_ms)
+        c->deadline_ms = conn_now() + c->mesh->linger_ms;
+}
+
+/* No further number is to be had: this close takes as long as the delivery. False: the caller goes on as if
+ * nothing were left. */
+static bool deliver_here(int fd, struct conn *c, bool said_goodbye) {
+    c->fd = fd;
+    c->lent = true;
+    c->closing = true;
+    set_deadline(c, said_goodbye);
+    driver_attend(c, 0);
+    driver_see_through(c, c->mesh->linger_ms);
+    driver_forget(c);
+    return false;
+}
+
 /* The descriptor's number goes back to the program at once; the connection lives on under a number of ours.
  */
 static bool hand_over(int fd, struct conn *c, bool said_goodbye) {
@@ -62,16 +83,12 @@ static bool hand_over(int fd, struct conn *c, bool said_goodbye) {
         own = fd;
     }
     if (own < 0)
-        return false;
+        return deliver_here(fd, c, said_goodbye);
     for (int i = 0; i < c->epoll_count; i++)
         wire_epoll_ctl(c->epolls[i], EPOLL_CTL_DEL, fd, NULL);
     c->fd = own;
     c->closing = true;
-    c->said_goodbye = said_goodbye;
-    if (said_goodbye)
-        c->deadline_ms = conn_now() + DRIVER_DELIVERY_MS;
-    else if (c->deadline_ms < conn_now() + c->mesh->linger_ms)
-        c->deadline_ms = conn_now() + c->mesh->linger_ms;
+    set_deadline(c, said_goodbye);
     unsigned patience = c->mesh->linger_ms;
     driver_attend(c, 0);
     driver_see_off(patience);

@@ -127,6 +127,19 @@ int fdtable_next(int from) {
     return -1;
 }
 
+/* The program has used up its numbers; behind its soft limit there may be more. */
+static int beyond_limit(int fd, const struct rlimit *limit) {
+    struct rlimit wide = {limit->rlim_max, limit->rlim_max};
+    if (confine_lost(CONFINE_LIMITS) || limit->rlim_cur >= limit->rlim_max ||
+        limit->rlim_cur > FDTABLE_SIZE || real.setrlimit(RLIMIT_NOFILE, &wide))
+        return -1;
+    int moved = wire_fcntl(fd, F_DUPFD_CLOEXEC, (int)limit->rlim_cur);
+    int saved = errno;
+    real.setrlimit(RLIMIT_NOFILE, limit);
+    errno = saved;
+    return moved;
+}
+
 int fdtable_own_move(int fd) {
     struct rlimit limit = {1024, 1024};
     if (!confine_lost(CONFINE_LIMITS))
@@ -135,6 +148,8 @@ int fdtable_own_move(int fd) {
     if (limit.rlim_cur < FDTABLE_OWN_MAX)
         floor = limit.rlim_cur > 128 ? (int)limit.rlim_cur - 64 : (int)limit.rlim_cur / 2;
     int moved = wire_fcntl(fd, F_DUPFD_CLOEXEC, floor);
+    if (moved < 0)
+        moved = beyond_limit(fd, &limit);
     if (moved >= FDTABLE_SIZE) {
         real.close(moved);
         return -1;
