@@ -101,9 +101,10 @@ struct slot {
     /* both */
     char peer_name[SLOT_PEER_MAX]; /* its identity once open; empty: none, or too long */
     _Atomic bool reset_told;       /* a write or SO_ERROR has reported why the kernel's stream is gone */
-    _Atomic int error;             /* errno for SLOT_DEAD */
-    _Atomic bool error_told;       /* SO_ERROR or a call has reported it */
-    _Atomic pid_t shaker;          /* the process that owns the handshake; 0: nobody yet */
+    _Atomic int lost_error;  /* the kernel told it to a send of our own; the program has yet to hear of it */
+    _Atomic int error;       /* errno for SLOT_DEAD */
+    _Atomic bool error_told; /* SO_ERROR or a call has reported it */
+    _Atomic pid_t shaker;    /* the process that owns the handshake; 0: nobody yet */
     _Atomic uint64_t holders[SLOT_HOLDERS]; /* processes that hold it: generation << 32 | process; 0: free */
     _Atomic bool holders_lost;              /* more processes than places */
     uint32_t next;                          /* free list */

@@ -96,6 +96,11 @@ ssize_t recv_fill_end(int fd, struct slot *s, ssize_t n, bool partial) {
         }
         return -1;
     }
+    int lost = atomic_exchange(&s->lost_error, 0);
+    if (lost) {
+        errno = lost;
+        return -1;
+    }
     if ((s->rx_shut || s->reset_told) && !partial)
         return 0; /* what still arrives may be read, as on plain TCP */
     recv_records_fail(fd, s, ECONNRESET, -1, "the stream was cut off (end of file without close_notify)");

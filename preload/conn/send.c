@@ -28,10 +28,17 @@ static ssize_t broken_pipe(int fd, struct slot *s, int flags) {
 }
 
 static ssize_t send_open(int fd, struct slot *s, struct source *src, int flags) {
+    int lost = atomic_exchange(&s->lost_error, 0);
+    if (lost && lost != EPIPE) { /* that one the kernel says again, with its signal */
+        errno = lost;
+        return -1;
+    }
     if (s->tx_closed || s->half_closed)
         return broken_pipe(fd, s, flags);
-    if (((s->tail && !s->tail_rides) || s->early_left) && !send_flush(fd, s, flags))
+    if (((s->tail && !s->tail_rides) || s->early_left) && !send_flush(fd, s, flags)) {
+        s->lost_error = 0; /* errno says it */
         return -1;
+    }
     ssize_t done = 0;
     bool full = false;
     do {

@@ -94,6 +94,7 @@ static bool flush_tail(int fd, struct slot *s, int flags) {
         send_sealed_amid(s, false);
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
             s->reset_told = true;
+            s->lost_error = errno;
             slot_tx_release(s);
         }
         if (n >= 0 && slot_orphaned(s))
@@ -186,8 +187,11 @@ bool send_flush(int fd, struct slot *s, int flags) {
         struct source src = {&iov, 1, 0, c->early_len};
         bool full = false;
         ssize_t n = send_sealed_batch(fd, s, &src, flags, &full);
-        if (n < 0)
-            n = (ssize_t)c->early_len; /* the connection is gone; the next call meets the error */
+        if (n < 0) { /* the connection is gone; the program's next call has to say so */
+            n = (ssize_t)c->early_len;
+            if (s->reset_told)
+                s->lost_error = errno;
+        }
         c->early_at += (size_t)n;
         c->early_len -= (size_t)n;
         if (full || slot_orphaned(s))
