@@ -140,11 +140,11 @@ static const uint16_t name_at[] = {
 };
 enum { CALLS = sizeof name_at / sizeof *name_at };
 
-static const char *name_of(size_t call) {
+REAL_EARLY static const char *name_of(size_t call) {
     return (const char *)&names + name_at[call];
 }
 
-void *real_resolve(size_t call) {
+REAL_EARLY void *real_resolve(size_t call) {
     void *found;
     return real_find(name_of(call), &found) ? found : dlsym(RTLD_NEXT, name_of(call));
 }

@@ -7,8 +7,8 @@
 #include "real_find.h"
 
 #include <elf.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 typedef ElfW(Addr) address;
 typedef ElfW(Sym) symbol;
@@ -25,11 +25,11 @@ struct object {
 };
 
 /* The loader adds the base to the addresses of a dynamic section unless it is read-only. */
-static const void *table(const struct link_map *map, address at) {
+REAL_EARLY static const void *table(const struct link_map *map, address at) {
     return (const void *)(at < map->l_addr ? at + map->l_addr : at);
 }
 
-static struct object read_object(const struct link_map *map) {
+REAL_EARLY static struct object read_object(const struct link_map *map) {
     struct object o = {.symbols = NULL};
     for (const dynamic *d = map->l_ld; d->d_tag != DT_NULL; d++) {
         const void *at = table(map, d->d_un.d_ptr);
@@ -47,21 +47,30 @@ static struct object read_object(const struct link_map *map) {
     return o;
 }
 
-static uint32_t hash_of(const char *name) {
+REAL_EARLY static uint32_t hash_of(const char *name) {
     uint32_t h = 5381;
     for (; *name; name++)
         h = h * 33 + (unsigned char)*name;
     return h;
 }
 
+/* strcmp may be the sanitizer's. */
+REAL_EARLY static bool same(const char *a, const char *b) {
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
 /* The default version of the name, which is what a caller without a version gets. */
-static bool is_called(const struct object *o, uint32_t i, const char *name) {
+REAL_EARLY static bool is_called(const struct object *o, uint32_t i, const char *name) {
     return o->symbols[i].st_shndx != SHN_UNDEF && !(o->versions && o->versions[i] & HIDDEN_VERSION) &&
-           !strcmp(o->strings + o->symbols[i].st_name, name);
+           same(o->strings + o->symbols[i].st_name, name);
 }
 
 /* A filter of two bits for each name, then buckets of chains; the lowest bit of a chain's word ends it. */
-static const symbol *look_up(const struct object *o, const char *name, uint32_t hash) {
+REAL_EARLY static const symbol *look_up(const struct object *o, const char *name, uint32_t hash) {
     uint32_t buckets = o->hash[0], first = o->hash[1], words = o->hash[2], shift = o->hash[3];
     const address *filter = (const address *)(o->hash + 4);
     const uint32_t *bucket = (const uint32_t *)(filter + words), *chain = bucket + buckets;
@@ -79,7 +88,7 @@ static const symbol *look_up(const struct object *o, const char *name, uint32_t 
     return NULL;
 }
 
-static bool is_plain_function(const symbol *s) {
+REAL_EARLY static bool is_plain_function(const symbol *s) {
     unsigned type = s->st_info & 0xf, bind = s->st_info >> 4;
     return type == STT_FUNC && (bind == STB_GLOBAL || bind == STB_WEAK) && s->st_shndx != SHN_ABS &&
            s->st_value;
