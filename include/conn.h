@@ -111,6 +111,9 @@ void conn_forked(void);
 void conn_fork_prepare(void);
 void conn_fork_done(void);
 
+/* All that the first connection of a process needs. False: out of memory. */
+bool conn_ready(void);
+
 /* Decides about a connection that is to be made to addr. Returns a conn whose slot is not yet in the
  * descriptor table, or NULL: plaintext (errno 0) or refused (errno set; logged). */
 struct conn *conn_outbound(int fd, const struct sockaddr *addr, socklen_t len);

@@ -18,6 +18,9 @@ enum {
 void driver_pause(void);
 void driver_resume(void);
 
+/* Our thread is there. */
+bool driver_running(void);
+
 /* Puts c on the list, to be looked at in `patience` ms (sooner wins). */
 void driver_attend(struct conn *c, unsigned patience);
 /* Takes c off the list and waits until the driver has let go of it. */

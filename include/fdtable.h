@@ -30,6 +30,8 @@ struct slot *fdtable_slot(int fd);
 
 /* Makes fd stand for s (the reference is the caller's to give). */
 void fdtable_set(int fd, struct slot *s);
+/* The same where nothing is there; false: something was. */
+bool fdtable_claim(int fd, struct slot *s);
 /* Takes the entry out. Returns the slot whose reference the caller now has, or NULL. Exactly one of several
  * concurrent callers gets it. */
 struct slot *fdtable_take(int fd);

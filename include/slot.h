@@ -27,6 +27,7 @@ enum slot_state {
     SLOT_PLAIN,   /* PERMISSIVE decided for plaintext: treat as unmanaged */
     SLOT_DEAD,    /* failed: error says with which errno */
     SLOT_MOVED,   /* another process image or an unrelated process has it now */
+    SLOT_EMBRYO,  /* a socket that a fork shared before anybody connected it */
 };
 
 enum {

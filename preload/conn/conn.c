@@ -16,6 +16,7 @@
 #include "calm.h"
 #include "core.h"
 #include "driver.h"
+#include "embryo.h"
 #include "fdtable.h"
 #include "forks.h"
 #include "log.h"
@@ -208,14 +209,21 @@ static void attach(struct conn *c, struct slot *s, int fd) {
     atomic_store(&conns[slot_index(s)], c);
 }
 
+bool conn_ready(void) {
+    pthread_once(&once, conn_init);
+    return conns && fdtable_ready();
+}
+
 static struct conn *conn_new(int fd) {
     calm_begin();
-    pthread_once(&once, conn_init);
-    struct slot *s = conns && fdtable_ready() && (unsigned)fd < fdtable_size ? slot_new() : NULL;
-    struct conn *c = s ? conn_memory() : NULL;
+    bool ready = conn_ready();
+    struct slot *shared = embryo_of(fd), *s = shared;
+    if (!s && ready && (unsigned)fd < fdtable_size)
+        s = slot_new();
+    struct conn *c = s && ready ? conn_memory() : NULL;
     calm_end();
     if (!c) {
-        if (s)
+        if (s && !shared)
             slot_free(s);
         log_error("descriptor %d: no room to protect another connection; refused", fd);
         errno = ENOBUFS;
@@ -360,7 +368,12 @@ void conn_publish(struct conn *c, int fd) {
     options_learn(fd, c->slot);
     atomic_store(&c->fds, 1);
     c->deadline_ms = c->born_ms + c->mesh->handshake_timeout_ms;
+    if (atomic_load(&c->slot->state) == SLOT_EMBRYO)
+        slot_set_state(c->slot, SLOT_SHAKING);
+    struct slot *before = fdtable_take(fd); /* an embryo, by a fork in another thread this very moment */
     fdtable_set(fd, c->slot);
+    if (before && before != c->slot && !slot_unref(before))
+        slot_retire(before);
     streams_std_sync(fd);
 }
 

@@ -317,6 +317,13 @@ bool driver_seeing_off(void) {
     return atomic_load(&closing) > 0;
 }
 
+bool driver_running(void) {
+    pthread_mutex_lock(&lock);
+    bool is = running;
+    pthread_mutex_unlock(&lock);
+    return is;
+}
+
 bool driver_unmanned(void) {
     return __builtin_expect(atomic_load_explicit(&unmanned, memory_order_relaxed), 0);
 }

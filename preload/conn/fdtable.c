@@ -70,11 +70,21 @@ struct slot *fdtable_slot(int fd) {
     return NULL;
 }
 
-void fdtable_set(int fd, struct slot *s) {
+static void note_highest(int fd) {
     int seen = atomic_load(&highest);
     while (seen < fd && !atomic_compare_exchange_weak(&highest, &seen, fd))
         ;
+}
+
+void fdtable_set(int fd, struct slot *s) {
+    note_highest(fd);
     atomic_store_explicit(&fdtable[fd], entry_of(s), memory_order_release);
+}
+
+bool fdtable_claim(int fd, struct slot *s) {
+    uint64_t none = 0;
+    note_highest(fd);
+    return atomic_compare_exchange_strong(&fdtable[fd], &none, entry_of(s));
 }
 
 struct slot *fdtable_take(int fd) {

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 
 #include "conn.h"
+#include "core.h"
 #include "driver.h"
+#include "embryo.h"
 #include "fallback.h"
 #include "fdtable.h"
 #include "filter.h"
@@ -64,6 +66,9 @@ static void expect_child(int fd) {
 }
 
 void forks_prepare(void) {
+    embryo_share();
+    if (!core_loaded && fdtable_next(0) >= 0)
+        core_engine(); /* one process may shake hands for the other, which then needs the engine too */
     driver_fork_prepare();
     count = 0;
     for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1))

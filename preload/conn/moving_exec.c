@@ -15,6 +15,7 @@
 
 #include "core.h"
 #include "driver.h"
+#include "embryo.h"
 #include "fdtable.h"
 #include "real.h"
 #include "recv.h"
@@ -36,7 +37,7 @@ static bool leaves(int fd) {
 
 void moving_inherited(struct moving_heirs *h) {
     for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
-        struct slot *s = leaves(fd) ? NULL : fdtable_slot(fd);
+        struct slot *s = leaves(fd) || embryo_of(fd) ? NULL : fdtable_slot(fd);
         if (s)
             moving_add(h, fd, s);
     }

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 
 #include "conn.h"
+#include "embryo.h"
 #include "fdtable.h"
 #include "memory.h"
 #include "recv_parts.h"
@@ -143,6 +144,8 @@ static ssize_t recv_locked(int fd, struct slot *s, struct sink *k, int flags, ui
         }
         case SLOT_PLAIN:
             return CONN_PLAIN;
+        case SLOT_EMBRYO:
+            return embryo_refuse(fd, false, flags & (MSG_PEEK | MSG_DONTWAIT));
         case SLOT_DEAD:
             return conn_dead_read(s);
         default:

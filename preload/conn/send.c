@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include "driver.h"
+#include "embryo.h"
 #include "fallback.h"
 #include "fdtable.h"
 #include "memory.h"
@@ -142,6 +143,8 @@ static ssize_t send_now(int fd, struct slot *s, struct source *src, int flags) {
     }
     case SLOT_PLAIN:
         return CONN_PLAIN;
+    case SLOT_EMBRYO:
+        return embryo_refuse(fd, true, flags);
     case SLOT_DEAD:
         return conn_dead_write(s, flags);
     default:
@@ -178,7 +181,8 @@ static ssize_t send_nothing(int fd, struct slot *s, int flags) {
         return conn_dead_write(s, flags);
     if (s->half_closed || s->tx_closed)
         return broken_pipe(fd, s, flags);
-    return atomic_load(&s->state) == SLOT_OPEN ? wire_send(fd, NULL, 0, flags) : 0;
+    enum slot_state state = atomic_load(&s->state);
+    return state == SLOT_OPEN || state == SLOT_EMBRYO ? wire_send(fd, NULL, 0, flags) : 0;
 }
 
 static bool lock_writer(struct slot *s, int flags) {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "embryo.h"
 #include "farewell.h"
 #include "hook.h"
 #include "log.h"
@@ -41,7 +42,7 @@ bool passing_sends(const struct msghdr *msg) {
     struct msghdr m = *msg;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
         for (size_t i = 0; is_rights(c) && i < fds_in(c); i++)
-            if (fdtable_entry(fd_at(c, i)) && fdtable_slot(fd_at(c, i)))
+            if (!embryo_of(fd_at(c, i)) && fdtable_slot(fd_at(c, i)))
                 return true;
     return false;
 }
@@ -63,7 +64,7 @@ static bool collect(struct parcel *p, const struct msghdr *msg) {
             if (p->own == FDS_MAX)
                 return false;
             int fd = fd_at(c, i);
-            p->slots[p->own] = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
+            p->slots[p->own] = embryo_of(fd) ? NULL : fdtable_slot(fd);
             p->socks[p->own] = fd;
             p->fds[p->own++] = fd;
         }

@@ -12,20 +12,21 @@
 
 #include "confine.h"
 #include "driver.h"
+#include "embryo.h"
 #include "farewell.h"
 #include "forks.h"
 #include "streams.h"
 
 EXPORT pid_t fork(void) {
-    bool counted = fdtable_next(0) >= 0;
     pid_t pid = real.fork();
-    if (pid < 0 && counted)
+    if (pid < 0)
         forks_failed();
     return pid;
 }
 
 /* Runs no handlers, so they are run here. */
 EXPORT pid_t _Fork(void) {
+    embryo_share();
     if (!atomic_load(&fdtable_size))
         return real._Fork();
     forks_prepare();
@@ -56,7 +57,10 @@ static bool copies_memory(long number, const long *a) {
 }
 
 bool process_copies(long number, const long *a, long *result) {
-    if (!atomic_load(&fdtable_size) || !fdtable_mine() || !copies_memory(number, a))
+    if (!copies_memory(number, a))
+        return false;
+    embryo_share();
+    if (!atomic_load(&fdtable_size) || !fdtable_mine())
         return false;
     driver_pause();
     forks_prepare();
