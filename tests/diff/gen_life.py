@@ -152,7 +152,7 @@ class Life(Script):
                 continue
             self.settle(e)
             aborts = False
-            if self.chance(0.2) and not (e.cold and e.sent_fin):
+            if self.chance(0.2) and not (e.cold and (e.sent_fin or e.peer.queue)):
                 how = self.pick('0', '0', '1', 'off')
                 aborts = how == '0'
                 self.say(f"setopt {e.names[0]} linger {how}")
