@@ -158,6 +158,8 @@ void slot_ref(struct slot *s);
 /* The same for one that may just be given up: false when it has been. */
 bool slot_ref_used(struct slot *s);
 uint32_t slot_unref(struct slot *s);
+/* One less if it is not the last one; false: it is, and stays. */
+bool slot_unref_shared(struct slot *s);
 /* True when no living process but this one can hold the slot, whatever refs says (kill -9 leaves refs
  * behind). */
 bool slot_others_dead(const struct slot *s);

@@ -139,17 +139,19 @@ static void last_farewell(int fd, struct slot *s) {
     farewell_free(s);
 }
 
-/* Others hold it too, but a handshake that this process began is this process's to finish. */
-static void leave_to_others(int fd, struct slot *s, struct conn *c) {
-    if (unfinished(s, c) && s->shaker == wire_getpid()) {
-        slot_ref(s);
-        if (hand_over(fd, c, false))
-            return;
-        slot_unref(s);
-    }
+/* Others hold it too, but a handshake that this process began is this process's to finish: true, the driver
+ * has it and the reference. */
+static bool leave_to_others(int fd, struct slot *s, struct conn *c) {
+    if (unfinished(s, c) && s->shaker == wire_getpid() && hand_over(fd, c, false))
+        return true;
     uint32_t generation = atomic_load(&c->generation);
     conn_drop(c);
     slot_unhold(s, generation); /* still running, but no longer one who could say close_notify */
+    return false;
+}
+
+static bool others_have_it(const struct slot *s) {
+    return atomic_load(&s->refs) > 1 && !slot_others_dead(s);
 }
 
 /* The driver must not use a number that is about to mean something else. */
@@ -165,16 +167,20 @@ static void move_to_twin(int fd, struct slot *s, struct conn *c) {
         }
 }
 
+/* The reference is given back last: without it another process may end the connection and the slot be
+ * somebody else's. If all others went meanwhile, nobody of them said goodbye. */
 void farewell(int fd, struct slot *s) {
     int saved = errno;
     struct conn *c = conn_of(s);
-    uint32_t left = slot_unref(s);
-    if (c && atomic_fetch_sub(&c->fds, 1) > 1)
+    bool twin = c && atomic_fetch_sub(&c->fds, 1) > 1, shared = twin || others_have_it(s);
+    if (twin)
         move_to_twin(fd, s, c);
-    else if (!left || slot_others_dead(s))
+    else if (shared && c && leave_to_others(fd, s, c)) {
+        errno = saved;
+        return;
+    }
+    if (!shared || !slot_unref_shared(s))
         last_farewell(fd, s);
-    else if (c)
-        leave_to_others(fd, s, c);
     errno = saved;
 }
 
@@ -197,16 +203,16 @@ int farewell_close(int fd) {
 void farewell_lost(struct slot *s) {
     int saved = errno;
     struct conn *c = conn_of(s);
-    uint32_t left = slot_unref(s);
-    if (c && atomic_fetch_sub(&c->fds, 1) > 1)
+    bool twin = c && atomic_fetch_sub(&c->fds, 1) > 1, shared = twin || others_have_it(s);
+    if (twin) {
         move_to_twin(c->fd, s, c);
-    else if (!left || slot_others_dead(s))
-        farewell_free(s);
-    else if (c) {
+    } else if (shared && c) {
         uint32_t generation = atomic_load(&c->generation);
         conn_drop(c);
         slot_unhold(s, generation);
     }
+    if (!shared || !slot_unref_shared(s))
+        farewell_free(s);
     errno = saved;
 }
 

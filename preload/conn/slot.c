@@ -126,6 +126,13 @@ uint32_t slot_unref(struct slot *s) {
     return atomic_fetch_sub(&s->refs, 1) - 1;
 }
 
+bool slot_unref_shared(struct slot *s) {
+    uint32_t refs = atomic_load(&s->refs);
+    while (refs > 1 && !atomic_compare_exchange_weak(&s->refs, &refs, refs - 1))
+        ;
+    return refs > 1;
+}
+
 static uint64_t holding(uint32_t generation, pid_t pid) {
     return (uint64_t)generation << 32 | (uint32_t)pid;
 }
