@@ -40,9 +40,7 @@ enum confine_call {
     CONFINE_RANDOM = 1 << 23,
     CONFINE_CONNECT = 1 << 24, /* connect, accept: no new connection can come */
     CONFINE_CLOCK = 1 << 25,   /* SECCOMP_MODE_STRICT takes the time stamp counter too */
-    CONFINE_DUP = 1 << 26,     /* dup3 */
-    CONFINE_TIMER = 1 << 27,   /* the limit of an _exit */
-    CONFINE_ALL = (1 << 28) - 1,
+    CONFINE_ALL = (1 << 26) - 1,
 };
 
 /* Written before a filter is installed, by the thread that installs it. */

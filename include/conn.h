@@ -3,7 +3,7 @@
  *
  * A struct conn is made when connect or accept brings a connection under policy and lives until this
  * process's last descriptor for it is gone. Its handshake and early bytes are guarded by the slot's
- * tx_lock, its place in the driver's list by the driver's lock. What is atomic is looked at without them. */
+ * tx_lock, its place in the driver's list by the driver's lock. */
 #ifndef MTLSWRAP_CONN_H
 #define MTLSWRAP_CONN_H
 
@@ -22,8 +22,6 @@ enum {
     CONN_EPOLLS = 4,
     CONN_RX_BATCH = 65536 + 256, /* wire bytes taken at once */
     CONN_SCRATCH_RX = CONN_RX_BATCH + SLOT_RX_REGION,
-    CONN_TICKET_RECORD = 2048, /* a larger record is taken for no ticket */
-    CONN_PAGES = 256,
 };
 
 struct conn {
@@ -35,31 +33,29 @@ struct conn {
     _Atomic int fds;    /* descriptors of this process that stand for the slot */
 
     /* tx */
-    struct handshake *_Atomic shake; /* NULL: not started, or done */
-    struct handshake *post;          /* client: kept for tickets; under rx_lock */
+    struct handshake *shake; /* NULL: not started, or done */
+    struct handshake *post;  /* client: kept for tickets; under rx_lock */
     uint8_t *early;
-    _Atomic size_t early_len;
-    size_t early_at, early_room;
+    size_t early_at, early_len, early_room;
     bool heard;                /* the handshake of the peer has begun to arrive */
     _Atomic bool sniffed;      /* PERMISSIVE, accepting: the first bytes were a ClientHello */
     _Atomic bool going_plain;  /* PERMISSIVE: decided for plaintext, early bytes still to be sent */
     _Atomic bool reconnecting; /* PERMISSIVE, connecting: the plaintext connection is being made */
-    _Atomic bool no_own_tls;   /* connecting, tlsInTls = skip: the program speaks no TLS of its own here */
-    _Atomic uint64_t up_ms;    /* the same: first seen connected */
+    bool no_own_tls;           /* connecting, tlsInTls = skip: the program speaks no TLS of its own here */
+    uint64_t up_ms;            /* the same: first seen connected */
 
     /* init */
     struct policy_outbound outbound;
     struct policy_inbound inbound;
     const struct policy_mesh *mesh;
     struct policy_self self;
-    _Atomic uint64_t born_ms;
+    uint64_t born_ms;
 
     /* driver */
     struct conn *prev, *next;
     bool listed, busy;
-    bool again;           /* somebody asked for attention while it was busy */
-    _Atomic bool closing; /* the program closed it; fd is a descriptor of our own */
-    bool lent;            /* not so: it is the program's, whose close waits until all is delivered */
+    bool again;   /* somebody asked for attention while it was busy */
+    bool closing; /* the program closed it; fd is a descriptor of our own */
     bool said_goodbye;
     short awaits;    /* POLLIN or POLLOUT while it is looked at only when that comes; 0: at due_ms */
     unsigned polled; /* its place in the last poll, + 1 */
@@ -72,20 +68,15 @@ struct conn {
     int epoll_count;
 };
 
-/* Per-thread working memory: one receive batch, one send batch. What would be large on the stack of a program
- * with many small threads, or in the part of it that is thread-local memory, is here. */
+/* Per-thread working memory: one receive batch, one send batch. */
 struct scratch {
     uint8_t rx[CONN_SCRATCH_RX];
     uint8_t tx[SLOT_TX_REGION];
     uint8_t file[SLOT_BATCH];
-    uint8_t ticket[CONN_TICKET_RECORD];
-    uintptr_t pages[CONN_PAGES]; /* memory.c's */
 };
 
 /* Never NULL but when memory is out (errno ENOMEM). Freed when the thread ends. */
 struct scratch *conn_scratch(void);
-/* What the thread has of it so far: maybe NULL. */
-struct scratch *conn_scratch_so_far(void);
 
 /* Milliseconds of the monotonic clock. */
 uint64_t conn_now(void);
@@ -100,19 +91,11 @@ void conn_unpin(struct conn *c);
 bool conn_dropped(const struct conn *c);
 /* Lets go of it: out of the driver's list; secrets are wiped when no call is inside any more. */
 void conn_drop(struct conn *c);
-/* The kept bytes have gone out: wiped and given back. */
-void conn_early_done(struct conn *c);
-/* The same at the end of the process, which may have interrupted malloc: nothing is freed. False: another
- * thread was faster. */
-bool conn_abandon(struct conn *c);
 /* In a forked child: handshakes belong to the parent. */
 void conn_forked(void);
 /* Around fork, in the parent and in the child. */
 void conn_fork_prepare(void);
 void conn_fork_done(void);
-
-/* All that the first connection of a process needs. False: out of memory. */
-bool conn_ready(void);
 
 /* Decides about a connection that is to be made to addr. Returns a conn whose slot is not yet in the
  * descriptor table, or NULL: plaintext (errno 0) or refused (errno set; logged). */

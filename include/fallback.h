@@ -10,9 +10,6 @@
  * SLOT_PLAIN. why is logged once, NULL on continuation. */
 void fallback_plain(int fd, struct slot *s, struct conn *c, const char *why);
 
-/* The client ended without a word: nothing can leak any more, and the kernel knows best what follows. */
-void fallback_quietly(int fd, struct slot *s, struct conn *c);
-
 /* tlsInTls = skip: the program speaks TLS itself, so what it wrote goes out as it is. */
 void fallback_leave(int fd, struct slot *s, struct conn *c);
 
@@ -26,10 +23,6 @@ void fallback_continue(int fd, struct slot *s, struct conn *c, bool wait);
 
 /* Remembers that this peer speaks TLS. */
 void fallback_spoke_tls(const struct slot *s);
-
-/* The rest of a blocking write whose beginning was kept before the connection turned plaintext. tx_lock is
- * held. Returns the bytes that went out; less than all after an error, which the next call meets. */
-ssize_t fallback_rest(int fd, struct slot *s, const struct iovec *iov, int count, size_t skip, int flags);
 
 /* Around fork, in the parent and in the child. */
 void fallback_fork_prepare(void);

@@ -13,18 +13,9 @@ enum shake_result {
     SHAKE_NOTHING /* the peer closed without a single byte: a clean end of file */
 };
 
-/* Whether the caller would block in the kernel on plain TCP, and for what. */
-enum shake_wait { SHAKE_NOW, SHAKE_TO_READ, SHAKE_TO_WRITE };
-
-/* Moves as far as possible; rx_lock is held by the caller (and held again on return). */
-enum shake_result shake_advance(int fd, struct slot *s, enum shake_wait wait);
-
-/* What needs no input, while a reader waits in the kernel and has rx_lock: PERMISSIVE's patience with a
- * silent peer ends, a connection is made again. Takes tx_lock. */
-void shake_beside(int fd, struct slot *s);
-
-/* The peer's FIN or a reset has come; after a shutdown(SHUT_RD) poll and recv cannot tell. */
-bool shake_peer_ended(int fd);
+/* Moves as far as possible; rx_lock is held by the caller (and held again on return). wait: the caller would
+ * block in the kernel on plain TCP, so wait for the peer like that. */
+enum shake_result shake_advance(int fd, struct slot *s, bool wait);
 
 /* Has the kernel connected this descriptor? */
 bool shake_connected(int fd);

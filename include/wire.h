@@ -73,7 +73,6 @@ static inline int wire_epoll_ctl(int epfd, int op, int fd, struct epoll_event *e
     return confine_lost(CONFINE_EPOLL) ? wire_denied() : real.epoll_ctl(epfd, op, fd, event);
 }
 
-/* Asked each time: a vfork child has the memory of its parent and is another process all the same. */
 static inline pid_t wire_getpid(void) {
     return confine_lost(CONFINE_PID) ? wire_getpid_confined() : getpid();
 }

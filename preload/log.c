@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "fdtable.h"
-#include "keep.h"
 #include "wire.h"
 
 /* All four are set once by log_init, hence no lock. */
@@ -33,7 +32,7 @@ void log_init(void) {
             log_threshold = (enum log_level)i;
     log_file = getenv("MTLSWRAP_LOG_FILE");
     if (log_file && *log_file)
-        log_file = keep(log_file);
+        log_file = strdup(log_file);
     struct stat st;
     if (!fstat(STDERR_FILENO, &st)) {
         first_device = st.st_dev;

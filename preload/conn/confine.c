@@ -9,7 +9,6 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -17,7 +16,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "confine_bpf.h"
 #include "confine_settle.h"
@@ -56,7 +54,7 @@ static const struct use uses[] = {
     {CONFINE_RECV, SYS_recvfrom, {FD, ADDRESS, 16406, QUICK, 0, 0}},
     {CONFINE_RECV, SYS_recvfrom, {FD, ADDRESS, 1, MSG_PEEK, 0, 0}},
     {CONFINE_RECV, SYS_recvfrom, {FD, ADDRESS, 1, QUICK | MSG_PEEK, 0, 0}},
-    {CONFINE_RECV, SYS_recvfrom, {FD, ADDRESS, 100, QUICK | MSG_TRUNC, 0, 0}},
+    {CONFINE_RECV, SYS_recvfrom, {FD, 0, 100, QUICK | MSG_TRUNC, 0, 0}},
     {CONFINE_RECVMSG, SYS_recvmsg, {FD, ADDRESS, 0}},
     {CONFINE_RECVMSG, SYS_recvmsg, {FD, ADDRESS, QUICK}},
     {CONFINE_RECVMSG, SYS_recvmsg, {FD, ADDRESS, QUICK | MSG_PEEK}},
@@ -86,7 +84,6 @@ static const struct use uses[] = {
     {CONFINE_SHUTDOWN, SYS_shutdown, {FD, SHUT_RDWR}},
     {CONFINE_FCNTL, SYS_fcntl, {FD, F_GETFL, 0}},
     {CONFINE_FCNTL, SYS_fcntl, {FD, F_DUPFD_CLOEXEC, 3904}},
-    {CONFINE_DUP, SYS_dup3, {3904, FD, O_CLOEXEC}},
     {CONFINE_EPOLL, SYS_epoll_ctl, {FD, EPOLL_CTL_DEL, FD, ADDRESS}},
     {CONFINE_MADVISE, SYS_madvise, {ADDRESS, 4096, MADV_POPULATE_READ}},
     {CONFINE_MADVISE, SYS_madvise, {ADDRESS, 4096, MADV_POPULATE_WRITE}},
@@ -100,7 +97,6 @@ static const struct use uses[] = {
     {CONFINE_STAT, SYS_newfstatat, {AT_FDCWD, ADDRESS, ADDRESS, 0}},
     {CONFINE_STAT, SYS_newfstatat, {2, ADDRESS, ADDRESS, AT_EMPTY_PATH}},
     {CONFINE_LIMITS, SYS_prlimit64, {0, RLIMIT_NOFILE, 0, ADDRESS}},
-    {CONFINE_LIMITS, SYS_prlimit64, {0, RLIMIT_NOFILE, ADDRESS, 0}},
     {CONFINE_THREAD, SYS_clone, {NEW_THREAD, ADDRESS, ADDRESS, ADDRESS, ADDRESS, 0}},
     {CONFINE_THREAD, SYS_clone3, {ADDRESS, 88}},
     {CONFINE_THREAD, SYS_rt_sigprocmask, {SIG_SETMASK, ADDRESS, ADDRESS, 8}},
@@ -110,11 +106,6 @@ static const struct use uses[] = {
 #ifdef SYS_rseq
     {CONFINE_THREAD, SYS_rseq, {ADDRESS, 32, 0, 0x53053053}},
 #endif
-    {CONFINE_TIMER, SYS_timer_create, {CLOCK_MONOTONIC, ADDRESS, ADDRESS}},
-    {CONFINE_TIMER, SYS_timer_settime, {0, 0, ADDRESS, 0}},
-    {CONFINE_TIMER, SYS_rt_sigaction, {64, ADDRESS, 0, 8}},
-    {CONFINE_TIMER, SYS_rt_sigprocmask, {SIG_UNBLOCK, ADDRESS, 0, 8}},
-    {CONFINE_TIMER, SYS_gettid, {0}},
     {CONFINE_RANDOM, SYS_getrandom, {ADDRESS, 32, 0}},
     {CONFINE_CONNECT, SYS_accept, {FD, ADDRESS, ADDRESS}},
     {CONFINE_CONNECT, SYS_accept4, {FD, ADDRESS, ADDRESS, 0}},

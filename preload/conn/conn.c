@@ -13,10 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "calm.h"
 #include "core.h"
 #include "driver.h"
-#include "embryo.h"
 #include "fdtable.h"
 #include "forks.h"
 #include "log.h"
@@ -46,7 +44,6 @@ static void conn_init(void) {
     int file = slot_arena_file();
     if (file >= 0)
         fdtable_own_keep(file);
-    fdtable_own_stopper();
     void *p = mmap(NULL, slot_capacity() * sizeof *conns, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     conns = p == MAP_FAILED ? NULL : p;
@@ -65,10 +62,6 @@ struct scratch *conn_scratch(void) {
     }
     pthread_setspecific(scratch_key, p);
     return scratch = p;
-}
-
-struct scratch *conn_scratch_so_far(void) {
-    return scratch;
 }
 
 uint64_t conn_now(void) {
@@ -112,29 +105,19 @@ static void give_back(struct conn *c) {
     pthread_mutex_unlock(&spare_lock);
 }
 
-void conn_early_done(struct conn *c) {
-    calm_begin();
-    if (c->early)
-        explicit_bzero(c->early, c->early_room);
-    free(c->early);
-    calm_end();
-    c->early = NULL;
-    c->early_at = c->early_len = c->early_room = 0;
-}
-
 /* The last one to leave a dropped conn empties it. */
 static void empty(struct conn *c) {
     uint32_t alone = CONN_DROPPED;
     if (!atomic_compare_exchange_strong(&c->pins, &alone, 0))
         return;
-    calm_begin();
     if (c->shake)
         core_loaded->handshake->free_(c->shake);
     if (c->post)
         core_loaded->handshake->free_(c->post);
-    conn_early_done(c);
+    if (c->early)
+        explicit_bzero(c->early, c->early_room);
+    free(c->early);
     give_back(c);
-    calm_end();
 }
 
 struct conn *conn_pin(const struct slot *s) {
@@ -157,19 +140,13 @@ void conn_unpin(struct conn *c) {
         empty(c);
 }
 
-bool conn_abandon(struct conn *c) {
+void conn_drop(struct conn *c) {
     struct conn *expected = c;
     if (!atomic_compare_exchange_strong(&conns[slot_index(c->slot)], &expected, NULL))
-        return false; /* another thread was faster */
-    /* From now on the driver does not take it any more; until it has let go nobody else may empty it. */
-    atomic_fetch_add(&c->pins, CONN_DROPPED + 1);
+        return;                              /* another thread was faster */
+    atomic_fetch_or(&c->pins, CONN_DROPPED); /* from now on the driver does not take it any more */
     driver_forget(c);
-    return true;
-}
-
-void conn_drop(struct conn *c) {
-    if (conn_abandon(c))
-        conn_unpin(c);
+    empty(c);
 }
 
 void conn_fork_prepare(void) {
@@ -209,21 +186,12 @@ static void attach(struct conn *c, struct slot *s, int fd) {
     atomic_store(&conns[slot_index(s)], c);
 }
 
-bool conn_ready(void) {
-    pthread_once(&once, conn_init);
-    return conns && fdtable_ready();
-}
-
 static struct conn *conn_new(int fd) {
-    calm_begin();
-    bool ready = conn_ready();
-    struct slot *shared = embryo_of(fd), *s = shared;
-    if (!s && ready && (unsigned)fd < fdtable_size)
-        s = slot_new();
-    struct conn *c = s && ready ? conn_memory() : NULL;
-    calm_end();
+    pthread_once(&once, conn_init);
+    struct slot *s = conns && fdtable_ready() && (unsigned)fd < fdtable_size ? slot_new() : NULL;
+    struct conn *c = s ? conn_memory() : NULL;
     if (!c) {
-        if (s && !shared)
+        if (s)
             slot_free(s);
         log_error("descriptor %d: no room to protect another connection; refused", fd);
         errno = ENOBUFS;
@@ -368,12 +336,7 @@ void conn_publish(struct conn *c, int fd) {
     options_learn(fd, c->slot);
     atomic_store(&c->fds, 1);
     c->deadline_ms = c->born_ms + c->mesh->handshake_timeout_ms;
-    if (atomic_load(&c->slot->state) == SLOT_EMBRYO)
-        slot_set_state(c->slot, SLOT_SHAKING);
-    struct slot *before = fdtable_take(fd); /* an embryo, by a fork in another thread this very moment */
     fdtable_set(fd, c->slot);
-    if (before && before != c->slot && !slot_unref(before))
-        slot_retire(before);
     streams_std_sync(fd);
 }
 

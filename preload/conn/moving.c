@@ -130,9 +130,8 @@ void moving_pack(struct moving_bundle *b, const struct moving_heirs *h, enum mov
     if (b->state >= 0 && !write_state(b, h))
         log_error("the state of protected connections cannot be handed on; the next program cannot use them");
     for (unsigned i = 0; way == MOVING_EXEC && b->arena < 0 && i < h->count; i++) {
-        uint32_t generation = atomic_load(&h->list[i].slot->generation);
         slot_unref(h->list[i].slot);
-        slot_unhold(h->list[i].slot, generation);
+        slot_unhold(h->list[i].slot);
     }
     /* Without a readable state the new image seals whatever is a connection. */
     snprintf(b->variable, sizeof b->variable, "MTLSWRAP_STATE_FD=%d:%d", b->state, b->arena);
@@ -173,7 +172,7 @@ void moving_undo(struct moving_bundle *b, const struct moving_heirs *h) {
         if (shared && (b->way == MOVING_SPAWN || b->way == MOVING_POPEN))
             atomic_fetch_sub(&s->forking, 1);
         else if (shared && b->way == MOVING_CHILD)
-            slot_unhold(s, atomic_load(&s->generation));
+            slot_unhold(s);
     }
     errno = saved;
 }

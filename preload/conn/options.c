@@ -65,8 +65,6 @@ int options_get(int fd, struct slot *s, int level, int name, void *value, sockle
             s->error_told = true;
             return give(s->error, value, len);
         }
-        if (name == SO_ERROR && s->lost_error)
-            return give(atomic_exchange(&s->lost_error, 0), value, len);
         if (name == SO_RCVLOWAT)
             return give((int)s->user_lowat, value, len);
         if (name == SO_RCVBUF && s->user_rcvbuf)

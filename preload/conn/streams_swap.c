@@ -72,7 +72,10 @@ static int stream_seek(void *cookie, off64_t *offset, int whence) {
 }
 
 int streams_swap_close(int fd) {
-    return farewell_close(fd);
+    struct slot *s = fdtable_mine() ? fdtable_take(fd) : NULL;
+    if (s)
+        farewell(fd, s);
+    return real.close(fd);
 }
 
 static int stream_close(void *cookie) {

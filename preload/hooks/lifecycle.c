@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "driver.h"
-#include "embryo.h"
 #include "farewell.h"
 #include "places.h"
 #include "shake.h"
@@ -16,8 +15,6 @@ EXPORT int socket(int domain, int type, int protocol) {
     int fd = real.socket(domain, type, protocol);
     if (fdtable_entry(fd))
         hook_fresh(fd);
-    if (core.active)
-        embryo_note(fd, domain, type);
     return fd;
 }
 
@@ -60,7 +57,6 @@ EXPORT int listen(int fd, int backlog) {
     int saved = errno;
     if (core.active && places_protected(fd))
         core_settle();
-    embryo_forget(fd);
     errno = saved;
     return real.listen(fd, backlog);
 }
@@ -116,26 +112,16 @@ EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len) {
 
 /* --- connect ------------------------------------------------------------------------------------- */
 
-/* It was no connection after all. */
-static void connect_failed(int fd, struct conn *c, struct slot *s, bool shared) {
-    twins_part(fd, s);
-    if (shared) {
-        conn_drop(c);
-        slot_set_state(s, SLOT_EMBRYO);
-    } else if (fdtable_take(fd)) {
-        farewell_free(s);
-    }
-}
-
 static int connect_protected(struct conn *c, int fd, const struct sockaddr *addr, socklen_t len) {
     struct slot *s = c->slot;
-    bool shared = atomic_load(&s->state) == SLOT_EMBRYO;
     conn_publish(c, fd);
     twins_join(fd, s);
     int r = real.connect(fd, addr, len);
     int saved = errno;
     if (r && errno != EINPROGRESS && errno != EINTR) {
-        connect_failed(fd, c, s, shared);
+        twins_part(fd, s);
+        if (fdtable_take(fd))
+            farewell_free(s);
         errno = saved;
         return r;
     }
@@ -166,7 +152,7 @@ static int connect_any(int fd, const struct sockaddr *addr, socklen_t len) {
     struct sockaddr_storage target;
     if (!addr)
         return real.connect(fd, addr, len);
-    struct slot *s = embryo_of(fd) ? NULL : fdtable_slot(fd);
+    struct slot *s = fdtable_slot(fd);
     if (s && (is_unspec(addr, len) || !same_attempt(fd, s, addr, len)))
         hook_fresh(fd); /* TCP resets here, or the first attempt has failed */
     else if (s)
@@ -175,8 +161,6 @@ static int connect_any(int fd, const struct sockaddr *addr, socklen_t len) {
     struct conn *c = conn_outbound(fd, addr, len);
     if (!c && errno)
         return -1;
-    if (!c && !is_unspec(addr, len))
-        embryo_forget(fd);
     errno = saved;
     if (places_target(addr, len, &target))
         addr = (struct sockaddr *)&target;
@@ -198,6 +182,6 @@ EXPORT int __connect(int fd, const struct sockaddr *addr, socklen_t len) {
 }
 
 EXPORT int shutdown(int fd, int how) {
-    struct slot *s = embryo_of(fd) ? NULL : fdtable_slot(fd);
+    struct slot *s = fdtable_slot(fd);
     return s ? farewell_half(fd, s, how) : real.shutdown(fd, how);
 }

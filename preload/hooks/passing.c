@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "embryo.h"
-#include "farewell.h"
 #include "hook.h"
 #include "log.h"
 #include "moving_ticket.h"
@@ -42,7 +40,7 @@ bool passing_sends(const struct msghdr *msg) {
     struct msghdr m = *msg;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
         for (size_t i = 0; is_rights(c) && i < fds_in(c); i++)
-            if (!embryo_of(fd_at(c, i)) && fdtable_slot(fd_at(c, i)))
+            if (fdtable_entry(fd_at(c, i)) && fdtable_slot(fd_at(c, i)))
                 return true;
     return false;
 }
@@ -64,7 +62,7 @@ static bool collect(struct parcel *p, const struct msghdr *msg) {
             if (p->own == FDS_MAX)
                 return false;
             int fd = fd_at(c, i);
-            p->slots[p->own] = embryo_of(fd) ? NULL : fdtable_slot(fd);
+            p->slots[p->own] = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
             p->socks[p->own] = fd;
             p->fds[p->own++] = fd;
         }
@@ -255,8 +253,10 @@ static void give_fds(struct place *p, const struct cmsghdr *c, const int *fds, s
     size_t fit = p->left < CMSG_LEN(0) ? 0 : (p->left - CMSG_LEN(0)) / sizeof(int);
     if (fit > n)
         fit = n;
-    for (size_t i = fit; i < n; i++)
-        farewell_close(fds[i]);
+    for (size_t i = fit; i < n; i++) {
+        hook_release(fds[i]);
+        real.close(fds[i]);
+    }
     if (fit)
         give(p, c, fds, fit * sizeof(int));
     if (fit < n)

@@ -30,9 +30,17 @@ EXPORT ssize_t __write(int fd, const void *buf, size_t n) {
     return write(fd, buf, n);
 }
 
+/* The kernel does nothing at all for an empty vector, and judges a wrong one. */
+static bool vector_bytes(const struct iovec *iov, int count) {
+    for (int i = 0; i < count; i++)
+        if (iov[i].iov_len)
+            return true;
+    return false;
+}
+
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int count) {
     struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
-    if (s && count >= 0 && count <= IOV_MAX && hook_any_bytes(iov, count)) {
+    if (s && count >= 0 && count <= IOV_MAX && vector_bytes(iov, count)) {
         ssize_t sent = send_stream(fd, s, iov, count, 0);
         if (sent != CONN_PLAIN)
             return sent;
@@ -42,7 +50,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int count) {
 
 EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags) {
     struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
-    if (s && offset == -1 && count >= 0 && count <= IOV_MAX && hook_any_bytes(iov, count) &&
+    if (s && offset == -1 && count >= 0 && count <= IOV_MAX && vector_bytes(iov, count) &&
         !(flags & ~(RWF_NOWAIT | RWF_HIPRI))) {
         ssize_t sent = send_stream(fd, s, iov, count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
         if (sent != CONN_PLAIN)
@@ -152,10 +160,8 @@ static ssize_t copy_piece(int out, struct slot *s, int in, off_t *offset, size_t
     if (!scratch)
         return -1;
     off_t at = offset ? *offset : lseek(in, 0, SEEK_CUR);
-    if (at < 0) {
-        errno = EINVAL; /* also what does not seek */
+    if (at < 0)
         return -1;
-    }
     ssize_t got = pread(in, scratch->file, n < sizeof scratch->file ? n : sizeof scratch->file, at);
     if (got <= 0)
         return got;

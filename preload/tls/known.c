@@ -82,11 +82,10 @@ KNOWN(EVP_SIGNATURE)
 
 /* --- peers' public keys -------------------------------------------------------------------------- */
 
-/* A decoder that was set up once with `result` as its destination, and lent to one caller at a time. All but
- * ctx belongs to whoever has lent set; ctx is looked at by those who search for their own. */
+/* A decoder that was set up once with `result` as its destination, and lent to one caller at a time. */
 struct decoder {
     atomic_bool lent;
-    OSSL_DECODER_CTX *_Atomic ctx;
+    OSSL_DECODER_CTX *ctx;
     EVP_PKEY *result, **wanted;
     const OSSL_LIB_CTX *lib;
     char keytype[NAME_MAX_LEN];
@@ -108,7 +107,7 @@ void __real_OSSL_DECODER_CTX_free(OSSL_DECODER_CTX *ctx);
 void __wrap_OSSL_DECODER_CTX_free(OSSL_DECODER_CTX *ctx);
 
 static bool serves(const struct decoder *d, const char *keytype, const OSSL_LIB_CTX *lib) {
-    return !atomic_load(&d->ctx) || (d->lib == lib && !strcmp(d->keytype, keytype));
+    return !d->ctx || (d->lib == lib && !strcmp(d->keytype, keytype));
 }
 
 /* One of ours that is free, now lent; or NULL. */
@@ -125,7 +124,7 @@ static struct decoder *borrow(const char *keytype, const OSSL_LIB_CTX *lib) {
 
 static struct decoder *borrowed(const OSSL_DECODER_CTX *ctx) {
     for (size_t i = 0; ctx && i < DECODERS; i++)
-        if (atomic_load(&decoders[i].ctx) == ctx)
+        if (atomic_load(&decoders[i].lent) && decoders[i].ctx == ctx)
             return &decoders[i];
     return NULL;
 }
