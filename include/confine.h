@@ -42,7 +42,8 @@ enum confine_call {
     CONFINE_CLOCK = 1 << 25,   /* SECCOMP_MODE_STRICT takes the time stamp counter too */
     CONFINE_DUP = 1 << 26,     /* dup3 */
     CONFINE_TIMER = 1 << 27,   /* the limit of an _exit */
-    CONFINE_ALL = (1 << 28) - 1,
+    CONFINE_EPOLL_SET = 1 << 28, /* a set of our own */
+    CONFINE_ALL = (1 << 29) - 1,
 };
 
 /* Written before a filter is installed, by the thread that installs it. */

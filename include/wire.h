@@ -73,6 +73,10 @@ static inline int wire_epoll_ctl(int epfd, int op, int fd, struct epoll_event *e
     return confine_lost(CONFINE_EPOLL) ? wire_denied() : real.epoll_ctl(epfd, op, fd, event);
 }
 
+static inline int wire_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout) {
+    return confine_lost(CONFINE_EPOLL_SET) ? wire_denied() : real.epoll_wait(epfd, events, max, timeout);
+}
+
 /* Asked each time: a vfork child has the memory of its parent and is another process all the same. */
 static inline pid_t wire_getpid(void) {
     return confine_lost(CONFINE_PID) ? wire_getpid_confined() : getpid();

@@ -88,6 +88,14 @@ static const struct use uses[] = {
     {CONFINE_FCNTL, SYS_fcntl, {FD, F_DUPFD_CLOEXEC, 3904}},
     {CONFINE_DUP, SYS_dup3, {3904, FD, O_CLOEXEC}},
     {CONFINE_EPOLL, SYS_epoll_ctl, {FD, EPOLL_CTL_DEL, FD, ADDRESS}},
+    {CONFINE_EPOLL_SET, SYS_epoll_create1, {EPOLL_CLOEXEC}},
+    {CONFINE_EPOLL_SET, SYS_epoll_ctl, {3904, EPOLL_CTL_ADD, FD, ADDRESS}},
+    {CONFINE_EPOLL_SET, SYS_epoll_ctl, {3904, EPOLL_CTL_MOD, FD, ADDRESS}},
+#ifdef SYS_epoll_wait
+    {CONFINE_EPOLL_SET, SYS_epoll_wait, {3904, ADDRESS, 64, 100}},
+#else
+    {CONFINE_EPOLL_SET, SYS_epoll_pwait, {3904, ADDRESS, 64, 100, 0, 8}},
+#endif
     {CONFINE_MADVISE, SYS_madvise, {ADDRESS, 4096, MADV_POPULATE_READ}},
     {CONFINE_MADVISE, SYS_madvise, {ADDRESS, 4096, MADV_POPULATE_WRITE}},
     {CONFINE_MEMORY, SYS_mmap, {0, 262144, RW, ANON, -1, 0}},

@@ -14,6 +14,7 @@
 
 #include "calm.h"
 #include "core.h"
+#include "driver_set.h"
 #include "driver_tend.h"
 #include "fdtable.h"
 #include "wire.h"
@@ -21,7 +22,7 @@
 enum {
     STACK = 256 * 1024,
     NAP_MIN_MS = 2,
-    NAP_MAX_MS = 100, /* while it waits in poll it hears of new work this late at most */
+    NAP_MAX_MS = 100, /* while it waits in its set it hears of new work this late at most */
     IDLE_MS = 1000,   /* lives on for a moment, the next connection may be near */
     GOODBYE_MS = 5,   /* how often the kernel is asked whether everything was acknowledged */
     ATTENDED_MS = 20, /* when to look again at what another thread is busy with */
@@ -61,6 +62,7 @@ static void unlink_conn(struct conn *c) {
         list = c->next;
     if (c->next)
         c->next->prev = c->prev;
+    driver_set_disarm(c);
     c->listed = false;
     length--;
     closing -= c->closing;
@@ -102,13 +104,13 @@ static void enlist(struct conn *c, uint64_t due) {
         return;
     if (!c->listed) {
         c->due_ms = due;
-        c->awaits = 0;
         link_conn(c);
     } else if (c->busy) {
         c->again = true; /* what is being done to it now may have missed this */
     } else if (due < c->due_ms) {
         c->due_ms = due;
     }
+    driver_set_ready();
     if (!running)
         start_thread();
     else if (sleeping && c->due_ms < wakes_at)
@@ -139,27 +141,25 @@ void driver_forget(struct conn *c) {
 
 /* --- the loop ------------------------------------------------------------------------------------ */
 
+/* What one look at the list found. */
 struct round {
-    struct pollfd *fds;
-    size_t count, room;
-    uint64_t next; /* when something is due without input */
+    size_t awaiting; /* conns that the set will tell of */
+    uint64_t next;   /* when something is due without news */
 };
 
-static void round_add(struct round *r, struct conn *c) {
+static void round_add(struct round *r, const struct conn *c) {
     if (c->due_ms < r->next)
         r->next = c->due_ms;
-    if (!c->awaits)
-        return;
-    if (r->count == r->room) {
-        size_t room = r->room ? r->room * 2 : 16;
-        struct pollfd *more = realloc(r->fds, room * sizeof *more);
-        if (!more)
-            return; /* looked at again at its next due time */
-        r->fds = more;
-        r->room = room;
-    }
-    r->fds[r->count++] = (struct pollfd){.fd = c->fd, .events = c->awaits};
-    c->polled = (unsigned)r->count;
+    r->awaiting += c->armed != 0;
+}
+
+static void await(struct conn *c, enum need need) {
+    uint32_t events = need == NEED_OUTPUT ? EPOLLOUT : need == NEED_INPUT ? EPOLLIN : 0;
+    unsigned pause = c->said_goodbye || c->slot->rx_shut ? GOODBYE_MS : ATTENDED_MS;
+    bool told = events && driver_set_arm(c, events);
+    c->due_ms = told ? driver_tend_next(c) : conn_now() + pause;
+    if (c->again)
+        c->due_ms = conn_now() + DRIVER_PATIENCE_MS;
 }
 
 /* lock is held, and released while c is worked on. */
@@ -169,18 +169,15 @@ static void attend_one(struct round *r, struct conn *c) {
     enum need need = driver_tend(c);
     pthread_mutex_lock(&lock);
     c->busy = false;
-    c->awaits = need == NEED_OUTPUT ? POLLOUT : need == NEED_INPUT ? POLLIN : 0;
-    unsigned pause = c->said_goodbye || c->slot->rx_shut ? GOODBYE_MS : ATTENDED_MS;
-    c->due_ms = need == NEED_TIME ? conn_now() + pause : driver_tend_next(c);
     if (c->again && need == NEED_NOTHING)
         need = NEED_TIME;
-    if (c->again)
-        c->due_ms = conn_now() + DRIVER_PATIENCE_MS;
-    c->again = false;
-    if (need == NEED_INPUT || need == NEED_OUTPUT || need == NEED_TIME)
+    if (need == NEED_INPUT || need == NEED_OUTPUT || need == NEED_TIME) {
+        await(c, need);
         round_add(r, c);
-    else
+    } else {
         unlink_conn(c);
+    }
+    c->again = false;
     pthread_cond_broadcast(&let_go);
     if (need == NEED_FREE && !c->lent) {
         pthread_mutex_unlock(&lock);
@@ -189,23 +186,14 @@ static void attend_one(struct round *r, struct conn *c) {
     }
 }
 
-static bool is_due(const struct conn *c, uint64_t now, const struct round *r, size_t polled) {
-    if (c->due_ms <= now)
-        return true;
-    return c->awaits && c->polled && c->polled <= polled && r->fds[c->polled - 1].fd == c->fd &&
-           r->fds[c->polled - 1].revents;
-}
-
 /* One look at everything that is due. lock is held. */
 static void attend_due(struct round *r) {
     uint64_t now = conn_now();
-    size_t polled = r->count;
     struct conn *next;
     for (struct conn *c = list; c; c = c->next)
-        if (!c->busy && is_due(c, now, r, polled))
+        if (!c->busy && c->due_ms <= now)
             c->due_ms = 0;
-    r->count = 0;
-    r->next = UINT64_MAX;
+    *r = (struct round){.next = UINT64_MAX};
     for (struct conn *c = list; c; c = next) {
         if (c->due_ms || c->busy) {
             round_add(r, c);
@@ -228,17 +216,41 @@ static void attend_due(struct round *r) {
     }
 }
 
-static void nap_in_poll(struct round *r, int *nap) {
+/* No set is to be had any more: everything is looked at from time to time. */
+static void look_at_all(void) {
+    for (struct conn *c = list; c; c = c->next)
+        if (c->armed)
+            driver_set_told(c);
+}
+
+/* lock is held, and released for the wait. */
+static void nap_in_set(const struct round *r, int *nap) {
+    struct conn *news[DRIVER_SET_NEWS];
     uint64_t now = conn_now();
     int limit = *nap;
     if (r->next > now && r->next - now < (uint64_t)limit)
         limit = (int)(r->next - now);
     pthread_mutex_unlock(&lock);
     unsigned depth = calm_pause();
-    int n = wire_poll(r->fds, (nfds_t)r->count, r->next <= now ? 0 : limit);
+    int n = driver_set_wait(news, r->next <= now ? 0 : limit);
+    if (n < 0 && *nap)
+        wire_poll(NULL, 0, NAP_MIN_MS);
     calm_resume(depth);
     pthread_mutex_lock(&lock);
+    for (int i = 0; i < n; i++)
+        if (news[i]->listed)
+            driver_set_told(news[i]);
+    if (n < 0)
+        look_at_all();
     *nap = n ? NAP_MIN_MS : *nap * 2 > NAP_MAX_MS ? NAP_MAX_MS : *nap * 2;
+}
+
+static void nap_here(void) {
+    pthread_mutex_unlock(&lock);
+    unsigned depth = calm_pause();
+    wire_poll(NULL, 0, 1);
+    calm_resume(depth);
+    pthread_mutex_lock(&lock);
 }
 
 static void sleep_until(uint64_t when) {
@@ -263,8 +275,8 @@ static void *run(void *arg) {
         attend_due(&r);
         if (pausing || (resting && !length)) {
             break;
-        } else if (r.count) {
-            nap_in_poll(&r, &nap);
+        } else if (r.awaiting) {
+            nap_in_set(&r, &nap);
         } else if (length) {
             sleep_until(r.next);
         } else if (!idled) {
@@ -281,36 +293,30 @@ static void *run(void *arg) {
     if (!joinable)
         pthread_detach(pthread_self());
     pthread_mutex_unlock(&lock);
-    free(r.fds);
     return arg;
 }
 
-static void work_off(unsigned ms) {
+/* Until c, or every conn that the program closed, is done with; at most ms. */
+static void work_off(const struct conn *c, unsigned ms) {
     uint64_t end = conn_now() + ms;
     struct round r = {0};
     int nap = NAP_MIN_MS;
     calm_begin();
     pthread_mutex_lock(&lock);
-    while (closing && conn_now() < end) {
+    while ((c ? c->listed : closing > 0) && conn_now() < end) {
         if (!running)
             attend_due(&r);
-        if (!r.count) { /* nothing to wait for but the time, or a thread that does the work */
-            pthread_mutex_unlock(&lock);
-            unsigned depth = calm_pause();
-            wire_poll(NULL, 0, 1);
-            calm_resume(depth);
-            pthread_mutex_lock(&lock);
-            continue;
-        }
-        nap_in_poll(&r, &nap);
+        if (r.awaiting && !running)
+            nap_in_set(&r, &nap);
+        else /* nothing to wait for but the time, or a thread that does the work */
+            nap_here();
     }
     pthread_mutex_unlock(&lock);
-    free(r.fds);
     calm_end();
 }
 
 void driver_finish(unsigned ms) {
-    work_off(ms);
+    work_off(NULL, ms);
 }
 
 bool driver_seeing_off(void) {
@@ -330,7 +336,7 @@ bool driver_unmanned(void) {
 
 void driver_see_off(unsigned ms) {
     if (driver_unmanned())
-        work_off(ms);
+        work_off(NULL, ms);
 }
 
 bool driver_stand_in(int fd, short events) {
@@ -346,33 +352,20 @@ bool driver_stand_in(int fd, short events) {
 }
 
 void driver_see_through(struct conn *c, unsigned ms) {
-    uint64_t end = conn_now() + ms;
-    struct round r = {0};
-    calm_begin();
-    pthread_mutex_lock(&lock);
-    while (c->listed && conn_now() < end) {
-        if (!running)
-            attend_due(&r);
-        pthread_mutex_unlock(&lock);
-        unsigned depth = calm_pause();
-        wire_poll(NULL, 0, 1);
-        calm_resume(depth);
-        pthread_mutex_lock(&lock);
-    }
-    pthread_mutex_unlock(&lock);
-    free(r.fds);
-    calm_end();
+    work_off(c, ms);
 }
 
 bool driver_step(void) {
-    struct round r = {0};
+    struct round r = {.next = UINT64_MAX};
+    int nap = 0;
     calm_begin();
     pthread_mutex_lock(&lock);
-    if (!running)
+    if (!running) {
+        nap_in_set(&r, &nap);
         attend_due(&r);
+    }
     bool more = length > 0;
     pthread_mutex_unlock(&lock);
-    free(r.fds);
     calm_end();
     return more;
 }
@@ -440,9 +433,11 @@ void driver_fork_parent(void) {
 void driver_fork_child(void) {
     for (struct conn *c = list, *next; c; c = next) {
         next = c->next;
-        c->listed = c->busy = false;
+        c->listed = c->busy = c->in_set = false;
+        c->armed = 0;
         c->prev = c->next = NULL;
     }
+    driver_set_forked();
     list = NULL;
     length = closing = 0;
     atomic_store(&unmanned, false);
