@@ -61,8 +61,9 @@ struct conn {
     _Atomic bool closing; /* the program closed it; fd is a descriptor of our own */
     bool lent;            /* not so: it is the program's, whose close waits until all is delivered */
     bool said_goodbye;
-    bool in_set;    /* fd is in the driver's set */
-    uint32_t armed; /* what the set will tell of: EPOLLIN or EPOLLOUT; 0: nothing, it is looked at at due_ms */
+    bool in_set; /* fd is in the driver's set */
+    uint32_t
+        armed; /* what the set will tell of: EPOLLIN or EPOLLOUT; 0: nothing, it is looked at at due_ms */
     uint64_t due_ms;
     _Atomic uint64_t deadline_ms;
 

@@ -27,6 +27,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "rights.h"
+
 /* What is written before the handshake must fit into what is kept then: beyond that, writers wait, and TCP
  * too mixes what waiting writers have. */
 enum { WRITERS = 16, MESSAGES = 150, EARLY = 30, HANDS = 4, MESSAGE_MAX = 40008, NOBODY = 65534 };
@@ -192,35 +194,9 @@ static void by_image_of_another_user(void) {
     write_all(fd, 0);
 }
 
-static void pass(int to, int what) {
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int))];
-    } u = {0};
-    struct iovec iov = {"x", 1};
-    struct msghdr m = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.room, .msg_controllen = sizeof u.room};
-    u.head = (struct cmsghdr){
-        .cmsg_len = CMSG_LEN(sizeof what), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-    memcpy(CMSG_DATA(&u.head), &what, sizeof what);
-    if (sendmsg(to, &m, 0) != 1)
+static void hand_over(int to, int what) {
+    if (rights_send(to, what))
         die("sendmsg");
-}
-
-static int passed(int from) {
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int))];
-    } u = {0};
-    char byte;
-    int got;
-    struct iovec iov = {&byte, 1};
-    struct msghdr m = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.room, .msg_controllen = sizeof u.room};
-    if (recvmsg(from, &m, 0) != 1 || !m.msg_controllen)
-        die("recvmsg");
-    memcpy(&got, CMSG_DATA(&u.head), sizeof got);
-    return got;
 }
 
 /* A receiver that was there before the connection; as whom it meets us the kernel knows. */
@@ -230,7 +206,9 @@ static void receiver(const struct sockaddr_un *place, uid_t user, uint32_t write
         _exit(1);
     if (connect(s, (const struct sockaddr *)place, sizeof *place))
         _exit(1);
-    int got = passed(s);
+    int got = rights_receive(s);
+    if (got < 0)
+        _exit(1);
     if (write(s, "+", 1) != 1)
         _exit(1);
     write_all(got, writer);
@@ -267,14 +245,14 @@ static void meet_other(void) {
 }
 
 static void by_passing(void) {
-    pass(friends[0], fd);
-    pass(friends[1], fd);
+    hand_over(friends[0], fd);
+    hand_over(friends[1], fd);
     write_all(fd, 0);
 }
 
 static void by_passing_to_another_user(void) {
     char byte;
-    pass(friends[0], fd);
+    hand_over(friends[0], fd);
     if (read(friends[0], &byte, 1) != 1)
         die("the receiver ended");
     write_all(fd, 0);
