@@ -30,7 +30,8 @@
 static struct conn *_Atomic *conns;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t scratch_key;
-static __thread struct scratch *scratch;
+/* Looked at twice a call; the object is never loaded later than the program. */
+static __thread struct scratch *scratch __attribute__((tls_model("initial-exec")));
 
 static void scratch_free(void *p) {
     explicit_bzero(p, CONN_SCRATCH_RX);

@@ -20,7 +20,7 @@
 
 /* Wire bytes that may be taken so that every whole record among them fits into room bytes of plaintext. */
 static size_t wire_room(const struct slot *s, size_t room) {
-    size_t overhead = recv_engine()->overhead(&s->rx);
+    size_t overhead = record_overhead(&s->rx);
     size_t wire = room + overhead * ((room + RECORD_PLAIN_MAX - 1) / RECORD_PLAIN_MAX);
     return wire < CONN_RX_BATCH ? wire : CONN_RX_BATCH;
 }

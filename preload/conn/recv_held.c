@@ -110,7 +110,7 @@ static void peek_behind(int fd, struct slot *s, struct sink *k) {
         if (wire < 0 || (size_t)wire > (size_t)got - at)
             break;
         size_t nonce = recv_explicit_nonce(&keys);
-        size_t limit = (size_t)wire - recv_engine()->overhead(&keys);
+        size_t limit = (size_t)wire - record_overhead(&keys);
         long n = recv_engine()->open(&keys, rec, (size_t)wire, rec + RECORD_HEADER + nonce, limit, &type);
         if (n < 0 || type != RECORD_DATA)
             break;

@@ -34,7 +34,7 @@ static bool is_data(const struct slot *s, uint64_t ahead, uint8_t *rec, size_t w
  * edge-triggered events reads what it was told and then waits for news: too small an answer would stop it for
  * ever, and with it a sender whose window that part keeps shut). rx_lock is held. */
 static size_t count_records(const struct slot *s, uint8_t *p, size_t n) {
-    size_t at = 0, total = 0, overhead = recv_engine()->overhead(&s->rx);
+    size_t at = 0, total = 0, overhead = record_overhead(&s->rx);
     for (uint64_t ahead = 0; n - at > RECORD_HEADER; ahead++) {
         long wire = record_wire_len(p + at, s->rx.version);
         if (wire < 0 || (size_t)wire > n - at)
@@ -99,7 +99,7 @@ static long front_len(int fd, const struct slot *s, const struct fill *f, size_t
  * late ticket, which may have any length; others are spared the look at all but what is short. */
 static size_t doubtful(const struct slot *s) {
     size_t content = atomic_load(&s->nonblocking) || s->server ? RECV_CONTROL_MAX : RECORD_PLAIN_MAX;
-    return recv_engine()->overhead(&s->rx) + content;
+    return record_overhead(&s->rx) + content;
 }
 
 /* Nothing more is queued: a read tells of an end or an error, if there is one. */

@@ -127,7 +127,7 @@ long recv_records_open(int fd, struct slot *s, const struct record_engine *e, ui
     bool ticket_may_come = c && c->post && wire <= CONN_TICKET_RECORD;
     if (ticket_may_come)
         memcpy(raw, rec, wire);
-    size_t overhead = e->overhead(&s->rx);
+    size_t overhead = record_overhead(&s->rx);
     size_t limit = wire > overhead ? wire - overhead : 0;
     size_t nonce = recv_explicit_nonce(&s->rx);
     /* An alert has no business in the program's memory, not even behind what is delivered. */

@@ -29,7 +29,7 @@ static ssize_t broken_pipe(int fd, struct slot *s, int flags) {
 }
 
 static ssize_t send_open(int fd, struct slot *s, struct source *src, int flags) {
-    int lost = atomic_exchange(&s->lost_error, 0);
+    int lost = s->lost_error ? atomic_exchange(&s->lost_error, 0) : 0;
     if (lost && lost != EPIPE) { /* that one the kernel says again, with its signal */
         errno = lost;
         return -1;

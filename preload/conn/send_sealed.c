@@ -70,13 +70,13 @@ bool send_sealed_went_out(int fd, struct slot *s) {
 static ssize_t kernel_send(int fd, struct slot *s, const uint8_t *bytes, size_t n, int flags) {
     bool wait = !(flags & MSG_DONTWAIT);
     if (wait)
-        atomic_store(&s->tx_waits, true);
+        atomic_store_explicit(&s->tx_waits, true, memory_order_release);
     s->tx_going = (uint32_t)n;
     ssize_t sent = wire_send(fd, bytes, n, flags);
     s->wire_out += sent > 0 ? (uint64_t)sent : 0;
     s->tx_going = 0;
     if (wait)
-        atomic_store(&s->tx_waits, false);
+        atomic_store_explicit(&s->tx_waits, false, memory_order_release);
     return sent;
 }
 
@@ -108,7 +108,7 @@ static bool flush_tail(int fd, struct slot *s, int flags) {
 
 /* A KeyUpdate goes out before the next application record when the peer asked for one or the key is worn. */
 static size_t seal_update(struct slot *s, uint8_t *out) {
-    if (s->tx.version != 0x0304 || (!atomic_load(&s->update_due) && s->tx.seq < engine()->limit(&s->tx)))
+    if (s->tx.version != 0x0304 || (!atomic_load(&s->update_due) && s->tx.seq < record_limit(&s->tx)))
         return 0;
     atomic_store(&s->update_due, false);
     uint8_t message[5] = {24, 0, 0, 1, 0};
