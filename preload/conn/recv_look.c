@@ -102,29 +102,32 @@ static size_t doubtful(const struct slot *s) {
     return record_overhead(&s->rx) + content;
 }
 
-/* Nothing more is queued: a read tells of an end or an error, if there is one. */
+/* The kernel's queue is empty: only an end or an error is left, and a read tells of it. */
 static enum front at_end(int fd) {
-    struct pollfd p = {.fd = fd, .events = POLLIN | POLLRDHUP};
-    return wire_poll(&p, 1, 0) == 1 ? FRONT_WHOLE : FRONT_PART;
+    struct pollfd end = {.fd = fd, .events = POLLRDHUP};
+    return wire_poll(&end, 1, 0) == 1 ? FRONT_WHOLE : FRONT_PART;
 }
 
 /* The kernel woke the program for a part of a record (a segment's worth, or its memory is short): the part
- * goes to the carry, so that the kernel reports readable again only for more. rx_lock is held. */
+ * goes to the carry, so that the kernel reports readable again only for more. More that comes meanwhile is
+ * looked at in turn: the kernel may call a part readable again, of a header for one. Ends with the record at
+ * the latest. rx_lock is held. */
 static enum front look_at_front(int fd, struct slot *s) {
     struct scratch *scratch = conn_scratch();
+    struct fill f = {.buf = scratch ? scratch->rx : NULL};
     int queued = 0;
-    if (!scratch || wire_ioctl(fd, FIONREAD, &queued))
-        return FRONT_WHOLE;
-    if (!queued) /* what there was has been taken meanwhile */
-        return at_end(fd);
-    struct fill f = {.buf = scratch->rx};
-    recv_fill_load(s, &f);
-    long len = front_len(fd, s, &f, (size_t)queued);
-    if (len && (len < 0 || f.have + (size_t)queued >= (size_t)len))
-        return len > 0 && (size_t)len <= doubtful(s) ? FRONT_UNSURE : FRONT_WHOLE;
-    (void)recv_fill_take(fd, s, &f, (size_t)queued, MSG_DONTWAIT);
-    recv_fill_settle(fd, s, &f);
-    return at_end(fd);
+    while (scratch && !wire_ioctl(fd, FIONREAD, &queued)) {
+        if (!queued)
+            return at_end(fd);
+        recv_fill_load(s, &f);
+        long len = front_len(fd, s, &f, (size_t)queued);
+        if (len && (len < 0 || f.have + (size_t)queued >= (size_t)len))
+            return len > 0 && (size_t)len <= doubtful(s) ? FRONT_UNSURE : FRONT_WHOLE;
+        if (recv_fill_take(fd, s, &f, (size_t)queued, MSG_DONTWAIT) <= 0)
+            return at_end(fd);
+        recv_fill_settle(fd, s, &f);
+    }
+    return FRONT_WHOLE;
 }
 
 static enum front front(int fd, struct slot *s) {

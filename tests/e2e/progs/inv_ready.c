@@ -18,6 +18,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A non-blocking descriptor past its handshake (a client's: past its first data) may be called readable in
@@ -238,6 +239,45 @@ static void waited(struct link *l) {
     tell(l, "send", 0, 0);
 }
 
+/* What comes while a part of a record is taken, as much as the phase says (0: the rest). */
+static struct link *feeding;
+static size_t fed;
+
+static void feed(void) {
+    struct timespec pause = {0, 1000000};
+    tell(feeding, "send", fed, 0);
+    for (int i = 0; !between_queued(feeding->fd) && i < SOON_MS; i++)
+        nanosleep(&pause, NULL);
+}
+
+static void part_and_meanwhile(struct link *l, size_t part, size_t more) {
+    l->in_vain = edge(l) ? 0 : IN_VAIN; /* its records have come in parts before: not once */
+    tell(l, "data", 60, 60);
+    tell(l, "send", part, 0);
+    feeding = l;
+    fed = more;
+    between_once(feed);
+    if (more) {
+        quiet(l, 0);
+        tell(l, "send", 0, 0);
+    } else {
+        l->plain += 60;
+    }
+    fetch(l, 1000);
+}
+
+static void meanwhile(struct link *l) {
+    phase(l, "the rest of a header comes while its part is taken");
+    for (size_t part = 1; part < 5; part++)
+        part_and_meanwhile(l, part, 5 - part);
+    phase(l, "more of a record comes while its part is taken");
+    for (size_t part = 1; part < 10; part++)
+        part_and_meanwhile(l, part, 20);
+    phase(l, "the rest of a record comes while its part is taken");
+    for (size_t part = 1; part < 10; part++)
+        part_and_meanwhile(l, part, 0);
+}
+
 /* --- beginnings and ends ------------------------------------------------------------------------- */
 
 static int begin(struct link *l) {
@@ -326,6 +366,7 @@ static void life(const struct way *way, bool blocking, enum ending how) {
     cut_records(&l);
     peeked(&l);
     waited(&l);
+    meanwhile(&l);
     drip(&l, "the last record", 30, 1);
     end(&l, how);
     tell(&l, "close", 0, 0);

@@ -30,6 +30,11 @@ extern const struct way ways[];
 void ways_watch(struct link *l);
 void ways_forget(struct link *l);
 
+/* inv_between.c: what happens once, as soon as anything has been taken out of the kernel. */
+void between_once(void (*what)(void));
+/* Bytes that the kernel has for fd, whoever else is asked about them. */
+int between_queued(int fd);
+
 _Noreturn void lie(const char *text, ...);
 _Noreturn void die(const char *what);
 
