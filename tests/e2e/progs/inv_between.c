@@ -4,9 +4,12 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static void (*planned)(void);
 
@@ -28,11 +31,8 @@ int between_queued(int fd) {
     return call(fd, FIONREAD, &queued) ? -1 : queued;
 }
 
-ssize_t recv(int fd, void *buf, size_t n, int flags) {
-    ssize_t (*call)(int, void *, size_t, int);
-    void *found = next("recv");
-    memcpy(&call, &found, sizeof call);
-    ssize_t got = call(fd, buf, n, flags);
+/* What the program planned happens before the caller sees what it got. */
+static ssize_t then(ssize_t got, int flags) {
     void (*what)(void) = got > 0 && !(flags & MSG_PEEK) ? planned : NULL;
     int saved = errno;
     if (what) {
@@ -41,4 +41,25 @@ ssize_t recv(int fd, void *buf, size_t n, int flags) {
     }
     errno = saved;
     return got;
+}
+
+ssize_t recv(int fd, void *buf, size_t n, int flags) {
+    ssize_t (*call)(int, void *, size_t, int);
+    void *found = next("recv");
+    memcpy(&call, &found, sizeof call);
+    return then(call(fd, buf, n, flags), flags);
+}
+
+/* A receive that does not wait may be made by its number. */
+long syscall(long number, ...) {
+    long (*call)(long, ...), a[6];
+    void *found = next("syscall");
+    va_list args;
+    memcpy(&call, &found, sizeof call);
+    va_start(args, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(args, long);
+    va_end(args);
+    long got = call(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    return number == SYS_recvfrom ? then(got, (int)a[3]) : got;
 }
