@@ -90,10 +90,16 @@ static enum need tend_shaking(struct conn *c) {
     struct slot *s = c->slot;
     if (s->shaker && s->shaker != wire_getpid())
         return c->closing ? NEED_FREE : NEED_NOTHING;
-    if (!s->server && !c->reconnecting && !shake_connected(c->fd)) {
+    if (!c->going_plain && !shake_connected(c->fd)) {
         struct pollfd p = {.fd = c->fd, .events = POLLOUT};
-        bool refused = wire_poll(&p, 1, 0) == 1;
-        return refused && c->closing ? NEED_FREE : refused ? NEED_NOTHING : NEED_OUTPUT;
+        if (wire_poll(&p, 1, 0) != 1)
+            return NEED_OUTPUT; /* not connected yet */
+        if (c->closing)
+            return NEED_FREE;
+        /* Refused or reset. The error stays in the kernel, which goes on telling of it, until the program's
+         * own call fetches it; only a relative that waits for this process would never hear. */
+        if (!s->shaker || !others_use(s))
+            return NEED_NOTHING;
     }
     if (!slot_trylock(&s->rx_lock)) { /* a blocked reader attends to what comes */
         shake_beside(c->fd, s);

@@ -59,6 +59,12 @@ static void note_error(struct slot *s, void *value, socklen_t len) {
         memset(value, 0, len);
 }
 
+/* An error of connect is no end: another connect may follow. */
+static bool was_connected(const struct slot *s) {
+    enum slot_state state = atomic_load(&s->state);
+    return state == SLOT_OPEN || (state == SLOT_SHAKING && (s->server || s->shaker));
+}
+
 int options_get(int fd, struct slot *s, int level, int name, void *value, socklen_t *len) {
     if (level == SOL_SOCKET && value && len && *len >= sizeof(int)) {
         if (name == SO_ERROR && is_dead_error(s)) {
@@ -73,7 +79,7 @@ int options_get(int fd, struct slot *s, int level, int name, void *value, sockle
             return give((int)s->user_rcvbuf, value, len);
     }
     int r = real.getsockopt(fd, level, name, value, len);
-    if (!r && level == SOL_SOCKET && name == SO_ERROR && atomic_load(&s->state) == SLOT_OPEN)
+    if (!r && level == SOL_SOCKET && name == SO_ERROR && was_connected(s))
         note_error(s, value, *len);
     return r;
 }

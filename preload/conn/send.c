@@ -4,6 +4,7 @@
 #include "send.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 
 #include "driver.h"
@@ -56,7 +57,11 @@ static bool push_handshake(int fd, struct slot *s, bool wait) {
     slot_unlock(&s->tx_lock);
     bool again = true;
     if (slot_trylock(&s->rx_lock)) {
-        again = shake_advance(fd, s, wait ? SHAKE_TO_WRITE : SHAKE_NOW) != SHAKE_AGAIN || errno == EAGAIN;
+        again = shake_advance(fd, s, wait ? SHAKE_TO_WRITE : SHAKE_NOW) != SHAKE_AGAIN;
+        bool ended = !again && atomic_load(&s->state) == SLOT_DEAD;
+        if (ended) /* it is for the write to tell, or for the next call if something was kept */
+            s->error_told = false;
+        again |= ended || errno == EAGAIN;
         slot_unlock(&s->rx_lock);
     } else if (wait) {
         slot_wait(s, atomic_load(&s->progress), 50);
@@ -76,9 +81,26 @@ bool send_to_nobody(int fd, int flags) {
  * depends on it. Not where the client's TLS may be the program's own: bytes that came before it are not for
  * it. */
 static bool looks_first(const struct slot *s, const struct conn *c) {
+    return s->server && !c->heard && !s->rx_eof && c->inbound.tls_in_tls != TLS_IN_TLS_SKIP;
+}
+
+/* The kernel has an error for the program or has given the connection up: nobody will take what would be
+ * kept. */
+static bool broken_off(int fd) {
+    struct pollfd p = {.fd = fd};
+    int saved = errno;
+    bool is = wire_poll(&p, 1, 0) == 1;
+    errno = saved;
+    return is;
+}
+
+/* Does a write have to find out first what has become of the handshake? Before the connection is made there
+ * is none. */
+static bool has_news(int fd, const struct slot *s, const struct conn *c) {
     bool mine = c && (!s->shaker || s->shaker == wire_getpid());
-    return mine && s->server && !c->heard && !c->going_plain && !s->rx_eof &&
-           c->inbound.tls_in_tls != TLS_IN_TLS_SKIP;
+    if (!mine || c->going_plain)
+        return false;
+    return looks_first(s, c) || ((s->shaker || s->server) && broken_off(fd));
 }
 
 /* Before the peer is verified: bytes are kept, the ClientHello goes out. */
@@ -86,7 +108,7 @@ static ssize_t send_early(int fd, struct slot *s, struct conn *c, struct source 
     uint32_t generation = atomic_load(&s->generation);
     if (s->half_closed)
         return broken_pipe(fd, s, flags);
-    if (looks_first(s, c)) {
+    if (has_news(fd, s, c)) {
         push_handshake(fd, s, false);
         if (slot_orphaned(s) || atomic_load(&s->generation) != generation) {
             errno = EBADF;

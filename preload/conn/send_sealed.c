@@ -189,7 +189,7 @@ bool send_flush(int fd, struct slot *s, int flags) {
         ssize_t n = send_sealed_batch(fd, s, &src, flags, &full);
         if (n < 0) { /* the connection is gone; the program's next call has to say so */
             n = (ssize_t)c->early_len;
-            if (s->reset_told)
+            if (s->reset_told && !s->lost_error)
                 s->lost_error = errno;
         }
         c->early_at += (size_t)n;

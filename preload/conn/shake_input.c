@@ -57,10 +57,13 @@ static enum look look_eof(int fd, struct slot *s, struct conn *c, bool any) {
     if (s->server && !any && !c->heard && atomic_load(&s->state) == SLOT_SHAKING) {
         result = client_is_gone(fd, s, c);
     } else if (!c->going_plain && atomic_load(&s->state) == SLOT_SHAKING) {
-        if (fallback_possible(s, c))
+        int lost = atomic_exchange(&s->lost_error, 0);
+        if (!s->reset_told && fallback_possible(s, c))
             fallback_begin(fd, s, c, "the peer closed the connection");
         else
-            conn_fail(fd, s, ECONNRESET, "the peer closed the connection during the TLS handshake");
+            conn_fail(fd, s, lost ? lost : ECONNRESET,
+                      "the peer closed the connection during the TLS handshake");
+        s->error_told |= s->reset_told;
     }
     slot_unlock(&s->tx_lock);
     return result;

@@ -75,8 +75,13 @@ static bool flush_output(int fd, struct conn *c, int more) {
     const uint8_t *bytes;
     while ((bytes = api()->output(c->shake, &len)), len) {
         ssize_t n = wire_send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL | more);
-        if (n < 0)
-            return errno != EAGAIN && errno != ENOTCONN && errno != EINTR;
+        if (n < 0 && (errno == EAGAIN || errno == ENOTCONN || errno == EINTR))
+            return false;
+        if (n < 0) { /* what the peer had said before may still be read */
+            if (errno != EPIPE)
+                c->slot->lost_error = errno;
+            return true;
+        }
         api()->output_taken(c->shake, (size_t)n);
     }
     return true;
@@ -86,6 +91,7 @@ static void fail(int fd, struct slot *s, struct conn *c) {
     char why[HANDSHAKE_ERROR_MAX];
     snprintf(why, sizeof why, "TLS handshake failed: %s", api()->error(c->shake));
     flush_output(fd, c, 0);
+    s->lost_error = 0;
     conn_fail(fd, s, ECONNRESET, why);
 }
 
