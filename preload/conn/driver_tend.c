@@ -25,6 +25,8 @@ static enum need after_goodbye(struct conn *c) {
     if (atomic_load(&s->state) != SLOT_OPEN || wire_ioctl(c->fd, SIOCOUTQ, &unacknowledged) ||
         !unacknowledged)
         return NEED_FREE; /* all is in the peer's kernel: a late ticket can do no harm any more */
+    if (!shake_connected(c->fd))
+        return NEED_FREE; /* reset: the kernel goes on counting what it has thrown away */
     return NEED_TIME;     /* nothing tells when it is */
 }
 

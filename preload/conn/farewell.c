@@ -18,7 +18,8 @@
 #include "shake.h"
 #include "wire.h"
 
-static _Atomic bool leaving; /* the process ends */
+static _Atomic bool leaving;         /* the process ends */
+static _Atomic unsigned patience_ms; /* `linger` of the table under which something was last closed */
 
 void farewell_free(struct slot *s) {
     struct conn *c = conn_of(s);
@@ -90,6 +91,7 @@ static bool hand_over(int fd, struct conn *c, bool said_goodbye) {
     c->closing = true;
     set_deadline(c, said_goodbye);
     unsigned patience = c->mesh->linger_ms;
+    atomic_store(&patience_ms, patience);
     driver_attend(c, 0);
     driver_see_off(patience);
     return true;
@@ -271,7 +273,7 @@ bool farewell_due(void) {
 }
 
 void farewell_all(void) {
-    unsigned linger = 0;
+    unsigned linger = atomic_load(&patience_ms);
     atomic_store(&leaving, true);
     for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
         struct slot *s = fdtable_slot(fd);
@@ -282,5 +284,5 @@ void farewell_all(void) {
         if (fdtable_seal(fd, &s) && s)
             farewell(fd, s);
     }
-    driver_finish(linger ? linger : 5000);
+    driver_finish(linger);
 }

@@ -198,7 +198,7 @@ static bool last_one(const struct slot *s, const struct conn *c, uint32_t left) 
 static void await_delivery(int fd, const struct slot *s) {
     int unacknowledged = 0;
     for (int i = 0; i < 1000 && !s->server && !s->saw_input; i++) {
-        if (real.ioctl(fd, SIOCOUTQ, &unacknowledged) || !unacknowledged)
+        if (real.ioctl(fd, SIOCOUTQ, &unacknowledged) || !unacknowledged || !shake_connected(fd))
             return;
         real.poll(NULL, 0, 1);
     }
