@@ -56,7 +56,7 @@ static ssize_t send_open(int fd, struct slot *s, struct source *src, int flags) 
 static bool push_handshake(int fd, struct slot *s, bool wait) {
     slot_unlock(&s->tx_lock);
     bool again = true;
-    if (slot_trylock(&s->rx_lock)) {
+    if (slot_lock_soon(&s->rx_lock, &s->rx_waits)) { /* not if a reader waits for the peer under it */
         again = shake_advance(fd, s, wait ? SHAKE_TO_WRITE : SHAKE_NOW) != SHAKE_AGAIN;
         bool ended = !again && atomic_load(&s->state) == SLOT_DEAD;
         if (ended) /* it is for the write to tell, or for the next call if something was kept */
