@@ -108,8 +108,6 @@ static enum need tend_shaking(struct conn *c) {
         return too_late(c) ? NEED_NOTHING : NEED_TIME;
     }
     enum shake_result r = shake_advance(c->fd, s, SHAKE_NOW);
-    if (atomic_load(&s->state) == SLOT_DEAD)
-        s->error_told = false; /* the program has yet to hear of it */
     slot_unlock(&s->rx_lock);
     if (atomic_load(&s->state) == SLOT_OPEN)
         return tend_open(c);

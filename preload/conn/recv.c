@@ -136,6 +136,8 @@ static ssize_t recv_locked(int fd, struct slot *s, struct sink *k, int flags, ui
             enum shake_result r = shake_advance(fd, s, flags & MSG_DONTWAIT ? SHAKE_NOW : SHAKE_TO_READ);
             if (r == SHAKE_NOTHING)
                 return 0;
+            if (r == SHAKE_AGAIN && atomic_load(&s->state) == SLOT_DEAD)
+                return conn_dead_read(s);
             if (r == SHAKE_AGAIN) /* who has shut reading down does not wait */
                 return s->rx_shut && errno == EAGAIN ? 0 : -1;
             if (atomic_load(&s->state) == SLOT_SHAKING && going_plain(s))
@@ -160,6 +162,32 @@ static bool lock_reader(struct slot *s, int flags) {
         return true;
     errno = EAGAIN; /* another thread waits for input: there is none */
     return false;
+}
+
+/* rx_lock is held. Nobody hears what a look finds: an error has yet to be told after it. */
+static ssize_t recv_looking(int fd, struct slot *s, struct sink *k, int flags, uint32_t generation) {
+    bool told = atomic_load(&s->state) == SLOT_DEAD && s->error_told;
+    int lost = s->lost_error;
+    ssize_t n = recv_locked(fd, s, k, flags, generation);
+    if (atomic_load(&s->state) == SLOT_DEAD)
+        s->error_told = told;
+    if (lost)
+        s->lost_error = lost;
+    return n;
+}
+
+bool recv_glance(int fd, struct slot *s) {
+    uint8_t byte;
+    struct iovec iov = {&byte, 1};
+    struct sink k = {.iov = &iov, .room = 1};
+    uint32_t generation = atomic_load(&s->generation);
+    const int flags = MSG_PEEK | MSG_DONTWAIT;
+    if (!lock_reader(s, flags))
+        return false;
+    ssize_t n = recv_looking(fd, s, &k, flags, generation);
+    slot_unlock(&s->rx_lock);
+    slot_reap(s);
+    return n != -1 || (errno != EAGAIN && errno != EINTR);
 }
 
 ssize_t recv_stream(int fd, struct slot *s, const struct iovec *iov, int count, int flags) {

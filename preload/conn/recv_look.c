@@ -159,8 +159,6 @@ static bool enough_for(int fd, struct slot *s) {
 }
 
 bool recv_true(int fd, struct slot *s) {
-    uint8_t byte;
-    struct iovec iov = {&byte, 1};
     int saved = errno;
     if (atomic_load(&s->rx_waits)) {
         if (!slot_lock_rx(s, false))
@@ -168,17 +166,13 @@ bool recv_true(int fd, struct slot *s) {
         slot_unlock(&s->rx_lock);
         slot_reap(s);
     }
-    bool told = atomic_load(&s->state) == SLOT_DEAD && s->error_told;
     bool looks = (s->saw_input || s->server) && wire_peeks() && !confine_lost(LOOKS);
     enum front is = looks ? front(fd, s) : FRONT_UNSURE;
     bool answer = is == FRONT_WHOLE;
     if (is == FRONT_UNSURE)
-        answer =
-            recv_stream(fd, s, &iov, 1, MSG_PEEK | MSG_DONTWAIT) != -1 || (errno != EAGAIN && errno != EINTR);
+        answer = recv_glance(fd, s);
     if (answer && s->user_lowat > 1 && wire_peeks() && !confine_lost(LOOKS))
         answer = enough_for(fd, s);
-    if (atomic_load(&s->state) == SLOT_DEAD)
-        s->error_told = told;
     errno = saved;
     return answer;
 }

@@ -57,6 +57,9 @@ ssize_t recv_fill_peek(int fd, struct slot *s, struct fill *f, int flags);
 /* recv_fill_take returned n, 0 or less. Returns what the call has to return when nothing was delivered. */
 ssize_t recv_fill_end(int fd, struct slot *s, ssize_t n, bool partial);
 
+/* recv.c: would a read that does not wait have something to say, plaintext, an end or an error? */
+bool recv_glance(int fd, struct slot *s);
+
 /* recv_records.c: the connection is dead afterwards. alert: what the peer is told, -1: nothing. */
 void recv_records_fail(int fd, struct slot *s, int error, int alert, const char *why);
 void recv_records_bad_header(int fd, struct slot *s, const uint8_t *header);

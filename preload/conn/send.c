@@ -58,10 +58,8 @@ static bool push_handshake(int fd, struct slot *s, bool wait) {
     bool again = true;
     if (slot_lock_soon(&s->rx_lock, &s->rx_waits)) { /* not if a reader waits for the peer under it */
         again = shake_advance(fd, s, wait ? SHAKE_TO_WRITE : SHAKE_NOW) != SHAKE_AGAIN;
-        bool ended = !again && atomic_load(&s->state) == SLOT_DEAD;
-        if (ended) /* it is for the write to tell, or for the next call if something was kept */
-            s->error_told = false;
-        again |= ended || errno == EAGAIN;
+        /* An end is for the write to tell, or for the next call if something was kept. */
+        again |= atomic_load(&s->state) == SLOT_DEAD || errno == EAGAIN;
         slot_unlock(&s->rx_lock);
     } else if (wait) {
         slot_wait(s, atomic_load(&s->progress), 50);
@@ -120,8 +118,12 @@ static ssize_t send_early(int fd, struct slot *s, struct conn *c, struct source 
     if (s->rx_eof)
         return send_to_nobody(fd, flags) ? (ssize_t)src->left : -1;
     bool wait = !(flags & MSG_DONTWAIT);
-    if (!shake_reachable(fd, s, wait)) /* the kernel knows which signal goes with "not connected" */
+    if (!shake_reachable(fd, s, wait)) {
+        if (atomic_load(&s->state) == SLOT_DEAD)
+            return conn_dead_write(s, flags);
+        /* the kernel knows which signal goes with "not connected" */
         return errno == ENOTCONN ? wire_send(fd, NULL, 0, flags) : -1;
+    }
     ssize_t done = 0;
     while (src->left && atomic_load(&s->state) == SLOT_SHAKING) {
         bool mine = c && (!s->shaker || s->shaker == wire_getpid());

@@ -213,19 +213,19 @@ bool shake_reachable(int fd, struct slot *s, bool wait) {
     if (!error) /* the program has been told by SO_ERROR */
         return false;
     s->error = error;
-    s->error_told = true;
+    s->error_told = false;
     slot_set_state(s, SLOT_DEAD);
     errno = s->error;
     return false;
 }
 
-/* The kernel tells an error once; so do we. */
+/* The kernel tells an error once; so does the program's next call, whoever was told here. */
 static enum shake_result broken_off(struct slot *s) {
     char name[SLOT_NAME_MAX];
     log_warn("%s: the connection broke off during the TLS handshake: %s; rule %s", slot_name(s, name),
              strerror(errno), s->rule);
     s->error = errno;
-    s->error_told = true;
+    s->error_told = false;
     slot_set_state(s, SLOT_DEAD);
     return SHAKE_AGAIN;
 }
