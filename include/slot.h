@@ -208,6 +208,9 @@ void slot_wait(struct slot *s, uint32_t seen, int ms);
 /* "127.0.0.1:41234 -> 127.0.0.1:80", the connecting side first. */
 enum { SLOT_NAME_MAX = 128 };
 const char *slot_name(const struct slot *s, char *out);
+/* ` with "spiffe://..."` once the peer has proved who it is, else nothing. */
+enum { SLOT_WHOM_MAX = SLOT_PEER_MAX + 16 };
+const char *slot_whom(const struct slot *s, char *out);
 
 /* Around fork, in the parent and in the child. */
 void slot_fork_prepare(void);

@@ -71,9 +71,10 @@ static void emit(const char *line, size_t len) {
     if (log_file && *log_file && !confine_lost(CONFINE_FILES)) {
         int fd = open(log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
         if (fd >= 0) {
-            (void)!real.write(fd, line, len);
+            bool written = real.write(fd, line, len) == (ssize_t)len;
             real.close(fd);
-            return;
+            if (written) /* else the disk is full: a refusal must not go untold (I7) */
+                return;
         }
     }
     if (stderr_takes_messages())

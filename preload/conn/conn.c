@@ -215,7 +215,7 @@ bool conn_ready(void) {
     return conns && fdtable_ready();
 }
 
-static struct conn *conn_new(int fd) {
+static struct conn *conn_made(int fd) {
     calm_begin();
     bool ready = conn_ready();
     struct slot *shared = embryo_of(fd), *s = shared;
@@ -226,8 +226,6 @@ static struct conn *conn_new(int fd) {
     if (!c) {
         if (s && !shared)
             slot_free(s);
-        log_error("descriptor %d: no room to protect another connection; refused", fd);
-        errno = ENOBUFS;
         return NULL;
     }
     attach(c, s, fd);
@@ -279,6 +277,25 @@ static void set_rule(struct slot *s, const struct policy_rule *rule) {
              rule->line, rule->section ? rule->section : "no rule");
 }
 
+/* Makes a slot for a connection that is to be protected, or says which one is refused. */
+static struct conn *conn_new(int fd, const struct slot *like) {
+    char name[SLOT_NAME_MAX];
+    struct conn *c = conn_made(fd);
+    if (!c) {
+        log_error("%s: no room to protect another connection; connection refused by rule %s",
+                  slot_name(like, name), like->rule);
+        errno = ENOBUFS;
+        return NULL;
+    }
+    c->slot->server = like->server;
+    c->slot->permissive = like->permissive;
+    if (like->server)
+        c->slot->local = like->local;
+    c->slot->peer = like->peer;
+    memcpy(c->slot->rule, like->rule, sizeof like->rule);
+    return c;
+}
+
 static bool is_tcp(int fd) {
     int protocol = 0;
     socklen_t len = sizeof protocol;
@@ -307,15 +324,15 @@ struct conn *conn_outbound(int fd, const struct sockaddr *addr, socklen_t len) {
         errno = 0;
         return NULL;
     }
-    struct conn *c = conn_new(fd);
+    struct slot like = {.permissive = decision.mode == TLS_PERMISSIVE};
+    set_address(&like.peer, addr, len);
+    set_rule(&like, &decision.rule);
+    struct conn *c = conn_new(fd, &like);
     if (!c)
         return NULL;
     c->outbound = decision;
     c->self = self;
     c->mesh = policy_mesh(p);
-    c->slot->permissive = decision.mode == TLS_PERMISSIVE;
-    set_address(&c->slot->peer, addr, len);
-    set_rule(c->slot, &decision.rule);
     return c;
 }
 
@@ -340,18 +357,33 @@ struct conn *conn_inbound(int fd, const struct sockaddr *peer, socklen_t peer_le
     errno = 0;
     if (decision.mode == MTLS_DISABLE)
         return NULL;
-    struct conn *c = conn_new(fd);
+    struct slot like = {.server = true, .permissive = decision.mode == MTLS_PERMISSIVE};
+    set_address(&like.peer, peer, peer_len);
+    set_address(&like.local, (struct sockaddr *)&local, len);
+    set_rule(&like, &decision.rule);
+    struct conn *c = conn_new(fd, &like);
     if (!c)
         return NULL;
     c->inbound = decision;
     c->self = self;
     c->mesh = policy_mesh(p);
-    c->slot->server = true;
-    c->slot->permissive = decision.mode == MTLS_PERMISSIVE;
-    set_address(&c->slot->peer, peer, peer_len);
-    set_address(&c->slot->local, (struct sockaddr *)&local, len);
-    set_rule(c->slot, &decision.rule);
     return c;
+}
+
+bool conn_ought(int fd, struct slot *s) {
+    socklen_t len = sizeof s->local, peer_len = sizeof s->peer;
+    struct policy_self self;
+    struct policy_inbound in;
+    struct policy_outbound out;
+    if (wire_getsockname(fd, &s->local.any, &len) || wire_getpeername(fd, &s->peer.any, &peer_len) ||
+        (s->peer.any.sa_family != AF_INET && s->peer.any.sa_family != AF_INET6))
+        return false;
+    const struct policy *p = core_policy(&self);
+    policy_inbound(p, &self, &s->local.any, &in);
+    policy_outbound(p, &self, &s->peer.any, NULL, &out);
+    s->server = out.mode == TLS_DISABLE; /* clients rarely have an address that a rule names */
+    set_rule(s, s->server ? &in.rule : &out.rule);
+    return in.mode != MTLS_DISABLE || out.mode != TLS_DISABLE;
 }
 
 uint64_t conn_cookie(int fd) {
@@ -379,8 +411,10 @@ void conn_publish(struct conn *c, int fd) {
 }
 
 void conn_fail(int fd, struct slot *s, int error, const char *why) {
-    char name[SLOT_NAME_MAX];
-    log_warn("%s: %s; connection refused by rule %s", slot_name(s, name), why, s->rule);
+    char name[SLOT_NAME_MAX], whom[SLOT_WHOM_MAX];
+    bool named = s->peer_name[0] && strstr(why, s->peer_name);
+    log_warn("%s: %s; connection%s refused by rule %s", slot_name(s, name), why,
+             named ? "" : slot_whom(s, whom), s->rule);
     s->error = error;
     s->error_told = false;
     slot_set_state(s, SLOT_DEAD);

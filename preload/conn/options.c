@@ -130,9 +130,10 @@ static int set_rcvbuf(int fd, struct slot *s, int name, int value) {
     return 0;
 }
 
-static int refuse(struct slot *s, const char *what, int error) {
-    char text[SLOT_NAME_MAX];
-    log_info("%s: %s refused on a protected connection", slot_name(s, text), what);
+int options_refuse(const struct slot *s, const char *what, int error) {
+    char text[SLOT_NAME_MAX], whom[SLOT_WHOM_MAX];
+    log_info("%s: %s refused on a protected connection%s, rule %s", slot_name(s, text), what,
+             slot_whom(s, whom), s->rule);
     errno = error;
     return -1;
 }
@@ -142,10 +143,10 @@ int options_set(int fd, struct slot *s, int level, int name, const void *value, 
     if (value && len >= sizeof number)
         memcpy(&number, value, sizeof number);
     if (level == IPPROTO_TCP && name == TCP_ULP)
-        return refuse(s, "TCP_ULP", ENOENT);
+        return options_refuse(s, "TCP_ULP", ENOENT);
     if (level == SOL_SOCKET && value && len >= sizeof number) {
         if (name == SO_ZEROCOPY)
-            return refuse(s, "SO_ZEROCOPY", EOPNOTSUPP);
+            return options_refuse(s, "SO_ZEROCOPY", EOPNOTSUPP);
         if (name == SO_RCVLOWAT)
             return set_lowat(fd, s, number);
         if (name == SO_RCVBUF || name == SO_RCVBUFFORCE)

@@ -324,3 +324,10 @@ const char *slot_name(const struct slot *s, char *out) {
     snprintf(out, SLOT_NAME_MAX, "%s -> %s", s->server ? peer : local, s->server ? local : peer);
     return out;
 }
+
+const char *slot_whom(const struct slot *s, char *out) {
+    *out = 0;
+    if (s->peer_name[0])
+        snprintf(out, SLOT_WHOM_MAX, " with \"%.*s\"", SLOT_PEER_MAX, s->peer_name);
+    return out;
+}

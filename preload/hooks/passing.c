@@ -114,11 +114,11 @@ static bool receiver_protects(int fd, struct parcel *p, char *why, size_t size) 
 }
 
 static ssize_t refuse(const struct parcel *p, const char *to) {
-    char name[SLOT_NAME_MAX];
+    char name[SLOT_NAME_MAX], whom[SLOT_WHOM_MAX];
     for (size_t i = 0; i < p->own; i++)
         if (p->slots[i])
-            log_warn("%s: protected connection not passed on to %s, rule %s", slot_name(p->slots[i], name),
-                     to, p->slots[i]->rule);
+            log_warn("%s: protected connection%s not passed on to %s, rule %s", slot_name(p->slots[i], name),
+                     slot_whom(p->slots[i], whom), to, p->slots[i]->rule);
     errno = EPERM;
     return -1;
 }
@@ -295,27 +295,9 @@ ssize_t passing_receive(int fd, struct msghdr *msg, int flags) {
 
 /* --- fetching ------------------------------------------------------------------------------------ */
 
-/* Of a descriptor that was taken out of another process nobody says what that process knows of it; policy
- * says what it must be. */
-static bool to_be_protected(int fd, struct policy_rule *rule) {
-    struct sockaddr_storage local, peer;
-    socklen_t len = sizeof local, peer_len = sizeof peer;
-    struct policy_self self;
-    struct policy_inbound in;
-    struct policy_outbound out;
-    if (getsockname(fd, (struct sockaddr *)&local, &len) ||
-        getpeername(fd, (struct sockaddr *)&peer, &peer_len) ||
-        (peer.ss_family != AF_INET && peer.ss_family != AF_INET6))
-        return false;
-    const struct policy *p = core_policy(&self);
-    policy_inbound(p, &self, (struct sockaddr *)&local, &in);
-    policy_outbound(p, &self, (struct sockaddr *)&peer, NULL, &out);
-    *rule = in.mode != MTLS_DISABLE ? in.rule : out.rule;
-    return in.mode != MTLS_DISABLE || out.mode != TLS_DISABLE;
-}
-
 bool passing_fetched(int fd) {
-    struct policy_rule rule;
+    struct slot like = {0};
+    char name[SLOT_NAME_MAX];
     int saved = errno;
     uint64_t cookie = core.active ? conn_cookie(fd) : 0;
     for (int own = cookie ? fdtable_next(0) : -1; own >= 0; own = fdtable_next(own + 1)) {
@@ -325,13 +307,14 @@ bool passing_fetched(int fd) {
             return true;
         }
     }
-    bool refused = cookie && to_be_protected(fd, &rule);
+    bool refused = cookie && conn_ought(fd, &like);
     errno = saved;
     if (!refused)
         return true;
-    log_warn("descriptor %d: a connection fetched from another process does not bring its protection along; "
-             "refused, rule %s:%d [%s]",
-             fd, rule.file ? rule.file : "-", rule.line, rule.section ? rule.section : "no rule");
+    log_warn(
+        "%s: a connection fetched from another process (descriptor %d) does not bring its protection along; "
+        "refused by rule %s",
+        slot_name(&like, name), fd, like.rule);
     real.close(fd);
     errno = EPERM;
     return false;

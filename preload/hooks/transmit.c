@@ -7,6 +7,7 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
+#include "options.h"
 #include "passing.h"
 #include "recv.h"
 #include "send.h"
@@ -55,10 +56,8 @@ EXPORT ssize_t pwritev64v2(int fd, const struct iovec *iov, int count, off64_t o
     return pwritev2(fd, iov, count, offset, flags);
 }
 
-static bool refused(int flags) {
-    if (flags & MSG_OOB)
-        errno = EOPNOTSUPP;
-    return flags & MSG_OOB;
+static bool refused(const struct slot *s, int flags) {
+    return (flags & MSG_OOB) && options_refuse(s, "MSG_OOB", EOPNOTSUPP) < 0;
 }
 
 /* Flags that mean something for a byte stream; the rest is for the kernel alone. */
@@ -67,7 +66,7 @@ enum { STREAM_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE };
 EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags) {
     struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
     if (s) {
-        if (refused(flags))
+        if (refused(s, flags))
             return -1;
         ssize_t sent = transmit(fd, s, buf, n, flags & STREAM_FLAGS);
         if (sent != CONN_PLAIN)
@@ -114,7 +113,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags) {
         return fast_open(fd, msg->msg_iov, (int)msg->msg_iovlen, flags, msg->msg_name, msg->msg_namelen);
     struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
     if (s && msg && msg->msg_iovlen <= IOV_MAX) {
-        if (refused(flags))
+        if (refused(s, flags))
             return -1;
         ssize_t sent = send_stream(fd, s, msg->msg_iov, (int)msg->msg_iovlen, flags & STREAM_FLAGS);
         if (sent != CONN_PLAIN)
