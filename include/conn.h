@@ -125,7 +125,7 @@ void conn_publish(struct conn *c, int fd);
 
 /* Of a connection that came from elsewhere nobody says what was known of it there; policy says what it must
  * be. Fills addresses, direction and rule; true: it must be protected. */
-bool conn_ought(int fd, struct slot *s);
+bool conn_ought(int fd, struct slot_ends *ends);
 /* This process's part of a connection that a relative or the former program image began, for one more
  * descriptor; the caller puts it into the table. NULL: out of memory. */
 struct conn *conn_join(struct slot *s, int fd);

@@ -205,9 +205,19 @@ void slot_set_state(struct slot *s, enum slot_state state);
 /* Waits at most ms for the progress word to leave `seen`. */
 void slot_wait(struct slot *s, uint32_t seen, int ms);
 
+/* What is known of a connection before it has a slot, in little enough memory for a small stack. */
+struct slot_ends {
+    union slot_address local, peer;
+    bool server;
+    char rule[SLOT_RULE_MAX];
+};
+/* A connecting side's own address is still to come: s keeps what it has. */
+void slot_set_ends(struct slot *s, const struct slot_ends *ends);
+
 /* "127.0.0.1:41234 -> 127.0.0.1:80", the connecting side first. */
 enum { SLOT_NAME_MAX = 128 };
 const char *slot_name(const struct slot *s, char *out);
+const char *slot_ends_name(const struct slot_ends *ends, char *out);
 /* ` with "spiffe://..."` once the peer has proved who it is, else nothing. */
 enum { SLOT_WHOM_MAX = SLOT_PEER_MAX + 16 };
 const char *slot_whom(const struct slot *s, char *out);

@@ -1,4 +1,5 @@
-/* conn.c - brings connections under management and declares them dead. Asks policy, sends nothing. */
+/* conn.c - this process's part of connections: made, joined, pinned, dropped, declared dead. Sends nothing;
+ * policy is asked in conn_decide.c. */
 #include "conn.h"
 
 #include <errno.h>
@@ -14,13 +15,13 @@
 #include <unistd.h>
 
 #include "calm.h"
+#include "conn_parts.h"
 #include "core.h"
 #include "driver.h"
 #include "embryo.h"
 #include "fdtable.h"
 #include "forks.h"
 #include "log.h"
-#include "names.h"
 #include "options.h"
 #include "streams.h"
 #include "wire.h"
@@ -215,7 +216,7 @@ bool conn_ready(void) {
     return conns && fdtable_ready();
 }
 
-static struct conn *conn_made(int fd) {
+struct conn *conn_made(int fd) {
     calm_begin();
     bool ready = conn_ready();
     struct slot *shared = embryo_of(fd), *s = shared;
@@ -232,22 +233,6 @@ static struct conn *conn_made(int fd) {
     return c;
 }
 
-/* What this process would decide; the slot's own strictness stays. */
-static void decide_again(struct conn *c) {
-    struct slot *s = c->slot;
-    const struct policy *p = core_policy(&c->self);
-    c->mesh = policy_mesh(p);
-    if (s->server) {
-        policy_inbound(p, &c->self, &s->local.any, &c->inbound);
-        c->inbound.mode = s->permissive ? MTLS_PERMISSIVE : MTLS_STRICT;
-    } else {
-        policy_outbound(p, &c->self, &s->peer.any, names_last(&s->peer.any), &c->outbound);
-        if (c->outbound.mode == TLS_DISABLE)
-            c->outbound.mode = s->permissive ? TLS_PERMISSIVE : TLS_ISTIO_MUTUAL;
-    }
-    c->deadline_ms = c->born_ms + c->mesh->handshake_timeout_ms;
-}
-
 struct conn *conn_join(struct slot *s, int fd) {
     pthread_once(&once, conn_init);
     struct conn *c = conn_of(s);
@@ -259,131 +244,9 @@ struct conn *conn_join(struct slot *s, int fd) {
     if (!c)
         return NULL;
     attach(c, s, fd);
-    decide_again(c);
+    conn_decide_again(c);
     atomic_store(&c->fds, 1);
     return c;
-}
-
-static void set_address(union slot_address *out, const struct sockaddr *addr, socklen_t len) {
-    memcpy(out, addr, len < sizeof *out ? len : sizeof *out);
-}
-
-static void set_rule(struct slot *s, const struct policy_rule *rule) {
-    const char *slash = rule->file ? strrchr(rule->file, '/') : NULL;
-    snprintf(s->rule, sizeof s->rule, "%s:%d [%s]",
-             slash        ? slash + 1
-             : rule->file ? rule->file
-                          : "-",
-             rule->line, rule->section ? rule->section : "no rule");
-}
-
-/* Makes a slot for a connection that is to be protected, or says which one is refused. */
-static struct conn *conn_new(int fd, const struct slot *like) {
-    char name[SLOT_NAME_MAX];
-    struct conn *c = conn_made(fd);
-    if (!c) {
-        log_error("%s: no room to protect another connection; connection refused by rule %s",
-                  slot_name(like, name), like->rule);
-        errno = ENOBUFS;
-        return NULL;
-    }
-    c->slot->server = like->server;
-    c->slot->permissive = like->permissive;
-    if (like->server)
-        c->slot->local = like->local;
-    c->slot->peer = like->peer;
-    memcpy(c->slot->rule, like->rule, sizeof like->rule);
-    return c;
-}
-
-static bool is_tcp(int fd) {
-    int protocol = 0;
-    socklen_t len = sizeof protocol;
-    if (wire_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len)) /* a filter denies the question */
-        return errno != EBADF && errno != ENOTSOCK;
-    return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
-}
-
-static bool is_inet(const struct sockaddr *addr, socklen_t len) {
-    if (len < sizeof(sa_family_t))
-        return false;
-    return (addr->sa_family == AF_INET && len >= sizeof(struct sockaddr_in)) ||
-           (addr->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6));
-}
-
-struct conn *conn_outbound(int fd, const struct sockaddr *addr, socklen_t len) {
-    errno = 0;
-    if (!is_inet(addr, len))
-        return NULL;
-    struct policy_self self;
-    struct policy_outbound decision;
-    const struct policy *p = core_policy(&self);
-    policy_outbound(p, &self, addr, names_last(addr), &decision);
-    errno = 0;
-    if (decision.mode == TLS_DISABLE || !is_tcp(fd)) {
-        errno = 0;
-        return NULL;
-    }
-    struct slot like = {.permissive = decision.mode == TLS_PERMISSIVE};
-    set_address(&like.peer, addr, len);
-    set_rule(&like, &decision.rule);
-    struct conn *c = conn_new(fd, &like);
-    if (!c)
-        return NULL;
-    c->outbound = decision;
-    c->self = self;
-    c->mesh = policy_mesh(p);
-    return c;
-}
-
-struct conn *conn_inbound(int fd, const struct sockaddr *peer, socklen_t peer_len) {
-    errno = 0;
-    if (!is_inet(peer, peer_len))
-        return NULL;
-    struct sockaddr_storage local;
-    socklen_t len = sizeof local;
-    if (wire_getsockname(fd, (struct sockaddr *)&local,
-                         &len)) { /* without it no rule can be found: fail closed */
-        errno = ENOBUFS;
-        return NULL;
-    }
-    errno = 0;
-    if (!is_tcp(fd))
-        return NULL;
-    struct policy_self self;
-    struct policy_inbound decision;
-    const struct policy *p = core_policy(&self);
-    policy_inbound(p, &self, (struct sockaddr *)&local, &decision);
-    errno = 0;
-    if (decision.mode == MTLS_DISABLE)
-        return NULL;
-    struct slot like = {.server = true, .permissive = decision.mode == MTLS_PERMISSIVE};
-    set_address(&like.peer, peer, peer_len);
-    set_address(&like.local, (struct sockaddr *)&local, len);
-    set_rule(&like, &decision.rule);
-    struct conn *c = conn_new(fd, &like);
-    if (!c)
-        return NULL;
-    c->inbound = decision;
-    c->self = self;
-    c->mesh = policy_mesh(p);
-    return c;
-}
-
-bool conn_ought(int fd, struct slot *s) {
-    socklen_t len = sizeof s->local, peer_len = sizeof s->peer;
-    struct policy_self self;
-    struct policy_inbound in;
-    struct policy_outbound out;
-    if (wire_getsockname(fd, &s->local.any, &len) || wire_getpeername(fd, &s->peer.any, &peer_len) ||
-        (s->peer.any.sa_family != AF_INET && s->peer.any.sa_family != AF_INET6))
-        return false;
-    const struct policy *p = core_policy(&self);
-    policy_inbound(p, &self, &s->local.any, &in);
-    policy_outbound(p, &self, &s->peer.any, NULL, &out);
-    s->server = out.mode == TLS_DISABLE; /* clients rarely have an address that a rule names */
-    set_rule(s, s->server ? &in.rule : &out.rule);
-    return in.mode != MTLS_DISABLE || out.mode != TLS_DISABLE;
 }
 
 uint64_t conn_cookie(int fd) {

@@ -193,13 +193,15 @@ void moving_undo(struct moving_bundle *b, const struct moving_heirs *h) {
 
 void moving_seal(int fd, bool expected) {
     struct slot *s = fdtable_ready() ? slot_new() : NULL;
+    struct slot_ends ends;
     char name[SLOT_NAME_MAX];
     if (!s) {
         real.close(fd); /* what cannot be guarded must not be written to */
         return;
     }
-    if (!conn_ought(fd, s))
-        snprintf(s->rule, sizeof s->rule, "of the other process");
+    if (!conn_ought(fd, &ends))
+        snprintf(ends.rule, sizeof ends.rule, "of the other process");
+    slot_set_ends(s, &ends);
     s->cookie = conn_cookie(fd);
     slot_set_state(s, SLOT_MOVED);
     fdtable_set(fd, s);

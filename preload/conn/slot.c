@@ -317,12 +317,28 @@ static void address_text(const union slot_address *a, char *out, size_t size) {
     }
 }
 
-const char *slot_name(const struct slot *s, char *out) {
-    char local[56], peer[56];
-    address_text(&s->local, local, sizeof local);
-    address_text(&s->peer, peer, sizeof peer);
-    snprintf(out, SLOT_NAME_MAX, "%s -> %s", s->server ? peer : local, s->server ? local : peer);
+static const char *name(const union slot_address *from, const union slot_address *to, char *out) {
+    char texts[2][56];
+    address_text(from, texts[0], sizeof texts[0]);
+    address_text(to, texts[1], sizeof texts[1]);
+    snprintf(out, SLOT_NAME_MAX, "%s -> %s", texts[0], texts[1]);
     return out;
+}
+
+const char *slot_name(const struct slot *s, char *out) {
+    return s->server ? name(&s->peer, &s->local, out) : name(&s->local, &s->peer, out);
+}
+
+const char *slot_ends_name(const struct slot_ends *ends, char *out) {
+    return ends->server ? name(&ends->peer, &ends->local, out) : name(&ends->local, &ends->peer, out);
+}
+
+void slot_set_ends(struct slot *s, const struct slot_ends *ends) {
+    s->server = ends->server;
+    if (ends->local.any.sa_family)
+        s->local = ends->local;
+    s->peer = ends->peer;
+    memcpy(s->rule, ends->rule, sizeof s->rule);
 }
 
 const char *slot_whom(const struct slot *s, char *out) {

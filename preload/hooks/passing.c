@@ -296,7 +296,7 @@ ssize_t passing_receive(int fd, struct msghdr *msg, int flags) {
 /* --- fetching ------------------------------------------------------------------------------------ */
 
 bool passing_fetched(int fd) {
-    struct slot like = {0};
+    struct slot_ends ends;
     char name[SLOT_NAME_MAX];
     int saved = errno;
     uint64_t cookie = core.active ? conn_cookie(fd) : 0;
@@ -307,14 +307,14 @@ bool passing_fetched(int fd) {
             return true;
         }
     }
-    bool refused = cookie && conn_ought(fd, &like);
+    bool refused = cookie && conn_ought(fd, &ends);
     errno = saved;
     if (!refused)
         return true;
     log_warn(
         "%s: a connection fetched from another process (descriptor %d) does not bring its protection along; "
         "refused by rule %s",
-        slot_name(&like, name), fd, like.rule);
+        slot_ends_name(&ends, name), fd, ends.rule);
     real.close(fd);
     errno = EPERM;
     return false;
