@@ -275,6 +275,8 @@ void conn_publish(struct conn *c, int fd) {
 
 void conn_fail(int fd, struct slot *s, int error, const char *why) {
     char name[SLOT_NAME_MAX], whom[SLOT_WHOM_MAX];
+    if (atomic_load(&s->state) == SLOT_DEAD) /* somebody else was faster; the program hears of the first */
+        return;
     bool named = s->peer_name[0] && strstr(why, s->peer_name);
     log_warn("%s: %s; connection%s refused by rule %s", slot_name(s, name), why,
              named ? "" : slot_whom(s, whom), s->rule);

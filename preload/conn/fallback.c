@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -165,11 +166,19 @@ static int reconnect(int fd, const struct slot *s) {
     return r;
 }
 
+/* The one line of this fallback (I7): it did not come about. */
+static void not_again(int fd, struct slot *s, const struct conn *c, int error) {
+    char why[160], reason[64];
+    snprintf(why, sizeof why, "%s, and the connection could not be made again in plaintext: %s",
+             c->fallback_why, strerror_r(error, reason, sizeof reason));
+    conn_fail(fd, s, error, why);
+}
+
 void fallback_begin(int fd, struct slot *s, struct conn *c, const char *why) {
-    say(s, why);
+    c->fallback_why = why;
     turn_plain(s, c);
     if (reconnect(fd, s) && errno != EINPROGRESS) {
-        conn_fail(fd, s, errno, "the connection could not be made again in plaintext");
+        not_again(fd, s, c, errno);
         return;
     }
     c->reconnecting = true;
@@ -190,9 +199,10 @@ void fallback_continue(int fd, struct slot *s, struct conn *c, bool wait) {
     socklen_t len = sizeof error;
     wire_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
     if (error) {
-        conn_fail(fd, s, error, "the connection could not be made again in plaintext");
+        not_again(fd, s, c, error);
         return;
     }
+    say(s, c->fallback_why);
     c->reconnecting = false;
     fallback_plain(fd, s, c, NULL);
 }
