@@ -43,7 +43,8 @@ enum confine_call {
     CONFINE_DUP = 1 << 26,       /* dup3 */
     CONFINE_TIMER = 1 << 27,     /* the limit of an _exit */
     CONFINE_EPOLL_SET = 1 << 28, /* a set of our own */
-    CONFINE_ALL = (1 << 29) - 1,
+    CONFINE_LOG = 1 << 29,       /* opening the log's file */
+    CONFINE_ALL = (1 << 30) - 1,
 };
 
 /* Written before a filter is installed, by the thread that installs it. */

@@ -63,6 +63,8 @@ int fdtable_own_keep(int fd);
 int fdtable_own_kept(void);
 /* Makes the descriptor that fdtable_stop needs, with the number of one that nobody has yet. */
 void fdtable_own_stopper(void);
+/* A copy of fd for the log, kept in forked children too. -1: no number is free. */
+int fdtable_own_log(int fd);
 
 /* In a child that shares the parent's memory (vfork, posix_spawn) nothing may be changed. */
 bool fdtable_mine(void);

@@ -49,6 +49,7 @@ static void conn_init(void) {
     if (file >= 0)
         fdtable_own_keep(file);
     fdtable_own_stopper();
+    log_keep();
     void *p = mmap(NULL, slot_capacity() * sizeof *conns, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     conns = p == MAP_FAILED ? NULL : p;

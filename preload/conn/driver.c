@@ -17,6 +17,7 @@
 #include "driver_set.h"
 #include "driver_tend.h"
 #include "fdtable.h"
+#include "log.h"
 #include "wire.h"
 
 enum {
@@ -267,6 +268,7 @@ static void *run(void *arg) {
     struct round r = {0};
     int nap = NAP_MIN_MS;
     bool idled = false;
+    log_aside();
     pthread_mutex_lock(&lock);
     for (;;) {
         pthread_mutex_unlock(&lock);

@@ -29,8 +29,9 @@ static _Atomic pid_t owner;      /* whose table this is */
 static _Atomic uint8_t
     own[FDTABLE_SIZE / 8] RESERVE; /* bit per descriptor of ours; untouched pages cost nothing */
 static _Atomic unsigned own_count;
-static _Atomic int kept = -1;    /* the one that forked children keep as well */
-static _Atomic int stopper = -1; /* they keep this one too */
+static _Atomic int kept = -1; /* the arena's file; forked children keep these three as well */
+static _Atomic int stopper = -1;
+static _Atomic int logged = -1;
 
 bool fdtable_ready(void) {
     if (atomic_load(&fdtable_size))
@@ -192,10 +193,10 @@ bool fdtable_mine(void) {
 void fdtable_forked(void) {
     atomic_store(&owner, wire_getpid());
     /* The parent's own descriptors came along as copies; they are the parent's work. */
-    int keep = atomic_load(&kept), stop = atomic_load(&stopper);
-    unsigned stay = (keep >= 0 ? 1u : 0u) + (stop >= 0 ? 1u : 0u);
-    for (int fd = 0; atomic_load(&own_count) > stay && fd < FDTABLE_SIZE; fd++)
-        if (fdtable_is_own(fd) && fd != keep && fd != stop)
+    const int stay[] = {atomic_load(&kept), atomic_load(&stopper), atomic_load(&logged)};
+    unsigned stays = (stay[0] >= 0 ? 1u : 0u) + (stay[1] >= 0 ? 1u : 0u) + (stay[2] >= 0 ? 1u : 0u);
+    for (int fd = 0; atomic_load(&own_count) > stays && fd < FDTABLE_SIZE; fd++)
+        if (fdtable_is_own(fd) && fd != stay[0] && fd != stay[1] && fd != stay[2])
             fdtable_own_close(fd);
 }
 
@@ -216,6 +217,12 @@ void fdtable_own_stopper(void) {
         return;
     atomic_store(&stopper, fdtable_own_move(fd));
     real.close(fd);
+}
+
+int fdtable_own_log(int fd) {
+    int moved = fdtable_own_move(fd);
+    atomic_store(&logged, moved);
+    return moved;
 }
 
 int fdtable_next_own(int from) {

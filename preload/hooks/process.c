@@ -15,6 +15,7 @@
 #include "embryo.h"
 #include "farewell.h"
 #include "forks.h"
+#include "log.h"
 #include "streams.h"
 
 EXPORT pid_t fork(void) {
@@ -158,7 +159,10 @@ static void settle(void) {
 
 EXPORT int chroot(const char *path) {
     settle();
-    return real.chroot(path);
+    int r = real.chroot(path);
+    if (!r)
+        log_stay();
+    return r;
 }
 
 EXPORT int setuid(uid_t uid) {
