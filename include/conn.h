@@ -91,6 +91,8 @@ struct scratch *conn_scratch_so_far(void);
 
 /* Milliseconds of the monotonic clock. */
 uint64_t conn_now(void);
+/* Before the clock is gone: what is due at a certain time must not wait for ages. */
+void conn_now_settle(void);
 
 /* This process's part of a slot, or NULL when the connection came by fork. Another thread may drop it at any
  * time; its memory stays a struct conn for ever, so a look at it is harmless. */
