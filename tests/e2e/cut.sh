@@ -11,7 +11,7 @@ mesh STRICT ISTIO_MUTUAL
 sed -i 's/^trustDomain.*/&\nhandshake_timeout = 2s\nlinger = 2s/' "$T/mesh.ini"
 E2E_LOG=error WAY=strict
 resident() { awk '/VmRSS/ { print $2 }' "/proc/${PIDS[$1]}/status"; }
-few_descriptors() { [ "$(descriptors server)" -le $((before + 3)) ]; }
+few_descriptors() { [ "$(descriptors server)" -le $((before + 4)) ]; }
 
 start server app/server python3 "$cut" serve "$IP" 7000
 wait_listen server 7000
@@ -21,7 +21,7 @@ before=$(descriptors server)
 for round in 1 2; do
     run app/client python3 "$cut" ask "$IP" 7001 >"$T/log/asked"
     hasnt "$T/log/asked" '^\('
-    [ "$(sed -nE 's/^descriptors ([0-9]+) more/\1/p' "$T/log/asked")" -le 3 ] || fail "$(cat "$T/log/asked")"
+    [ "$(sed -nE 's/^descriptors ([0-9]+) more/\1/p' "$T/log/asked")" -le 4 ] || fail "$(cat "$T/log/asked")"
     wait_until 40 few_descriptors
     [ "$round" = 2 ] || memory=$(resident server)
 done
