@@ -45,6 +45,7 @@ struct conn {
     _Atomic bool going_plain;  /* PERMISSIVE: decided for plaintext, early bytes still to be sent */
     _Atomic bool reconnecting; /* PERMISSIVE, connecting: the plaintext connection is being made */
     const char *fallback_why;  /* the same: what was wrong with TLS */
+    int fallback_error;        /* the same: the error that was met, 0: none */
     _Atomic bool no_own_tls;   /* connecting, tlsInTls = skip: the program speaks no TLS of its own here */
     _Atomic uint64_t up_ms;    /* the same: first seen connected */
 

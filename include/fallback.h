@@ -20,8 +20,8 @@ void fallback_leave(int fd, struct slot *s, struct conn *c);
  * never towards a peer that has spoken TLS before. */
 bool fallback_possible(const struct slot *s, const struct conn *c);
 /* Disconnects and connects the same descriptor again. why is a constant text, logged when it is known what
- * has come of it. */
-void fallback_begin(int fd, struct slot *s, struct conn *c, const char *why);
+ * has come of it. error: what the program is told when nobody is there any more; 0: what connect says. */
+void fallback_begin(int fd, struct slot *s, struct conn *c, int error, const char *why);
 /* Looks whether the new connection stands; wait: blocks for it. */
 void fallback_continue(int fd, struct slot *s, struct conn *c, bool wait);
 

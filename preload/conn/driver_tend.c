@@ -7,6 +7,7 @@
 #include <linux/sockios.h>
 
 #include "driver.h"
+#include "fallback.h"
 #include "farewell.h"
 #include "fdtable.h"
 #include "hello.h"
@@ -99,8 +100,9 @@ static enum need tend_shaking(struct conn *c) {
         if (c->closing)
             return NEED_FREE;
         /* Refused or reset. The error stays in the kernel, which goes on telling of it, until the program's
-         * own call fetches it; only a relative that waits for this process would never hear. */
-        if (!s->shaker || !others_use(s))
+         * own call fetches it; only a relative that waits for this process would never hear, and plaintext
+         * may be tried yet. */
+        if (!s->shaker || !(others_use(s) || fallback_possible(s, c)))
             return NEED_NOTHING;
     }
     if (!slot_trylock(&s->rx_lock)) { /* a blocked reader attends to what comes */

@@ -167,15 +167,17 @@ static int reconnect(int fd, const struct slot *s) {
 }
 
 /* The one line of this fallback (I7): it did not come about. */
-static void not_again(int fd, struct slot *s, const struct conn *c, int error) {
+static void not_again(int fd, struct slot *s, struct conn *c, int error) {
     char why[160], reason[64];
     snprintf(why, sizeof why, "%s, and the connection could not be made again in plaintext: %s",
              c->fallback_why, strerror_r(error, reason, sizeof reason));
-    conn_fail(fd, s, error, why);
+    c->reconnecting = false;
+    conn_fail(fd, s, c->fallback_error ? c->fallback_error : error, why);
 }
 
-void fallback_begin(int fd, struct slot *s, struct conn *c, const char *why) {
+void fallback_begin(int fd, struct slot *s, struct conn *c, int error, const char *why) {
     c->fallback_why = why;
+    c->fallback_error = error;
     turn_plain(s, c);
     if (reconnect(fd, s) && errno != EINPROGRESS) {
         not_again(fd, s, c, errno);

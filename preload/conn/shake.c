@@ -121,7 +121,7 @@ static void end_silence(int fd, struct slot *s, struct conn *c) {
     if (s->server)
         fallback_plain(fd, s, c, "the client waits for us to speak first");
     else if (fallback_possible(s, c))
-        fallback_begin(fd, s, c, "the peer stays silent");
+        fallback_begin(fd, s, c, 0, "the peer stays silent");
 }
 
 static void end_silence_locking(int fd, struct slot *s, struct conn *c) {
@@ -230,6 +230,20 @@ static enum shake_result broken_off(struct slot *s) {
     return SHAKE_AGAIN;
 }
 
+/* PERMISSIVE, connecting: who answers a ClientHello with a reset does not speak TLS. */
+static bool reset_falls_back(int fd, struct slot *s, struct conn *c) {
+    if (errno != ECONNRESET)
+        return false;
+    slot_lock(&s->tx_lock);
+    bool falls_back = atomic_load(&s->state) == SLOT_SHAKING && !c->going_plain && fallback_possible(s, c);
+    if (falls_back)
+        fallback_begin(fd, s, c, ECONNRESET, "the peer reset the connection");
+    else
+        errno = ECONNRESET;
+    slot_unlock(&s->tx_lock);
+    return falls_back;
+}
+
 static enum shake_result advance(int fd, struct slot *s, struct conn *c, enum shake_wait wait) {
     if (!shake_reachable(fd, s, wait))
         return SHAKE_AGAIN;
@@ -261,6 +275,8 @@ static enum shake_result advance(int fd, struct slot *s, struct conn *c, enum sh
             return SHAKE_NOTHING;
         if (look == LOOK_STOP && c->going_plain && errno != EINTR && errno != EAGAIN)
             continue; /* a second connect has taken the first one away under the receive */
+        if (look == LOOK_STOP && reset_falls_back(fd, s, c))
+            look = LOOK_MORE;
         if (look == LOOK_MORE && atomic_load(&s->state) != SLOT_SHAKING)
             return SHAKE_OPEN;
         if (slot_orphaned(s) || atomic_load(&s->state) != SLOT_SHAKING)

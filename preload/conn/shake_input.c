@@ -59,7 +59,7 @@ static enum look look_eof(int fd, struct slot *s, struct conn *c, bool any) {
     } else if (!c->going_plain && atomic_load(&s->state) == SLOT_SHAKING) {
         int lost = atomic_exchange(&s->lost_error, 0);
         if (!s->reset_told && fallback_possible(s, c))
-            fallback_begin(fd, s, c, "the peer closed the connection");
+            fallback_begin(fd, s, c, 0, "the peer closed the connection");
         else
             conn_fail(fd, s, lost ? lost : ECONNRESET,
                       "the peer closed the connection during the TLS handshake");
@@ -84,7 +84,7 @@ static size_t feed(int fd, struct slot *s, struct conn *c, uint8_t *p, size_t n,
         long len = record_wire_len(p + at, 0);
         if (len < 0) {
             if (fallback_possible(s, c))
-                fallback_begin(fd, s, c, "the peer does not speak TLS");
+                fallback_begin(fd, s, c, 0, "the peer does not speak TLS");
             else
                 conn_fail(fd, s, ECONNRESET, not_tls(s));
             break;

@@ -164,7 +164,7 @@ static void finish(int fd, struct slot *s, struct conn *c) {
 
 void shake_object_settle(int fd, struct slot *s, struct conn *c, enum handshake_status status) {
     if (status == HANDSHAKE_FAILED && fallback_possible(s, c))
-        fallback_begin(fd, s, c, "the peer does not speak TLS");
+        fallback_begin(fd, s, c, 0, "the peer does not speak TLS");
     else if (status == HANDSHAKE_FAILED)
         fail(fd, s, c);
     else if (flush_output(fd, c, status == HANDSHAKE_DONE && c->early_len ? MSG_MORE : 0) &&
