@@ -32,6 +32,9 @@ bool shake_connected(int fd);
  */
 bool shake_reachable(int fd, struct slot *s, bool wait);
 
+/* In a call of the program: loads the engine and the credentials, so that the driver has no file to open,
+ * whose number the program may be about to get (I6). */
+void shake_prepare(const struct slot *s, const struct conn *c);
 /* Sends what is ready (a ClientHello) without reading; tx_lock is held. */
 void shake_start(int fd, struct slot *s, struct conn *c);
 

@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "calm.h"
 #include "core.h"
 #include "fallback.h"
 #include "log.h"
 #include "options.h"
 #include "send.h"
+#include "shake.h"
 #include "wire.h"
 
 enum { TICKET_MAX = 4096 }; /* must fit in front of a full batch */
@@ -43,9 +45,8 @@ static void config_client(struct handshake_config *cfg, const struct conn *c) {
     cfg->insecure_skip_verify = o->insecure_skip_verify;
 }
 
-bool shake_object_make(int fd, struct slot *s, struct conn *c) {
-    char error[HANDSHAKE_ERROR_MAX] = "the TLS engine cannot be loaded";
-    char name[SLOT_NAME_MAX];
+/* name is memory for what it points to. */
+static struct handshake_config config(const struct slot *s, const struct conn *c, char *name) {
     const char *arrow = strstr(slot_name(s, name), " -> ");
     struct handshake_config cfg = {
         .trust_domain = c->mesh->trust_domain,
@@ -59,7 +60,28 @@ bool shake_object_make(int fd, struct slot *s, struct conn *c) {
         config_server(&cfg, c);
     else
         config_client(&cfg, c);
-    if (confine_lost(CONFINE_RANDOM) || confine_deadly(CONFINE_MEMORY)) {
+    return cfg;
+}
+
+static bool forbidden(void) {
+    return confine_lost(CONFINE_RANDOM) || confine_deadly(CONFINE_MEMORY);
+}
+
+void shake_prepare(const struct slot *s, const struct conn *c) {
+    char error[HANDSHAKE_ERROR_MAX], name[SLOT_NAME_MAX];
+    if (forbidden())
+        return;
+    calm_begin();
+    struct handshake_config cfg = config(s, c, name);
+    if (core_engine())
+        (void)!api()->prepare(&cfg, error); /* what is wrong is said by the handshake */
+    calm_end();
+}
+
+bool shake_object_make(int fd, struct slot *s, struct conn *c) {
+    char error[HANDSHAKE_ERROR_MAX] = "the TLS engine cannot be loaded", name[SLOT_NAME_MAX];
+    struct handshake_config cfg = config(s, c, name);
+    if (forbidden()) {
         conn_fail(fd, s, ECONNRESET, "the program's seccomp filter forbids what a TLS handshake needs");
         return false;
     }

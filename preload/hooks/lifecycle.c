@@ -145,6 +145,8 @@ static int connect_protected(struct conn *c, int fd, const struct sockaddr *addr
         shake_start(fd, s, c);
         slot_unlock(&s->tx_lock);
     }
+    if (!c->shake && atomic_load(&s->state) == SLOT_SHAKING)
+        shake_prepare(s, c);
     driver_attend(c, DRIVER_PATIENCE_MS);
     errno = saved;
     return r;

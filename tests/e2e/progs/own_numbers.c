@@ -2,7 +2,7 @@
  * (POSIX open()), while there is much to say about connections that it leaves alone.
  *
  *   own_numbers peer ADDRESS PORT                 accepts for ever and answers with bytes that are no TLS
- *   own_numbers connect ADDRESS PORT ROUNDS       connects and closes 0, opens 0, closes 0, ...; prints what
+ *   own_numbers connect ADDRESS PORT ROUNDS TIMES connects and closes 0, opens 0, closes 0, ...; prints what
  * it got
  *   own_numbers log ADDRESS PORT LOG DATA         has its log moved away, deleted, and taken by its own file
  * DATA
@@ -20,12 +20,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { AT_ONCE = 40, TIMES = 60000, FIRST = 100 };
+enum { AT_ONCE = 40, FIRST = 100 };
 
-static int wrong;
+static int wrong, times;
 
 static void look(const char *after) {
-    for (int i = 0; i < TIMES; i++) {
+    for (int i = 0; i < times; i++) {
         close(0);
         int fd = open("/dev/null", O_RDONLY);
         if (fd && !wrong++)
@@ -140,7 +140,8 @@ int main(int argc, char **argv) {
         return peer(&a);
     if (argc == 6 && !strcmp(argv[1], "log"))
         return logging(&a, argv[4], argv[5]);
-    if (argc < 5 || connecting(&a, atoi(argv[4])))
+    times = argc == 6 ? atoi(argv[5]) : 0;
+    if (!times || connecting(&a, atoi(argv[4])))
         return 1;
     printf("%d wrong numbers\n", wrong);
     return wrong != 0;
