@@ -11,7 +11,10 @@ ARCH   := $(shell uname -m)
 
 # The core is what every wrapped process loads; the engine holds OpenSSL and IPsec-MB and is loaded
 # by the core at the first matching connection.
-CORE   := $(wildcard preload/*.c preload/hooks/*.c preload/conn/*.c preload/policy/*.c)
+# First what every start of a wrapped program runs, so that it lies on few pages.
+CORE   := $(wildcard preload/*.c) $(filter-out %_explain.c %_lint.c %_query.c,$(wildcard preload/policy/*.c)) \
+    $(patsubst %,preload/hooks/%.c,exec_env closing receive process) $(patsubst %,preload/conn/%.c,fdtable streams moving)
+CORE   += $(filter-out $(CORE),$(wildcard preload/hooks/*.c preload/conn/*.c preload/policy/*.c))
 ENGINE := $(filter-out $(if $(filter x86_64,$(ARCH)),,%_ipsecmb.c),$(wildcard preload/engine/*.c preload/tls/*.c))
 CLI    := $(wildcard preload/cli/*.c) $(wildcard preload/policy/*.c) $(wildcard preload/tls/ca*.c) preload/engine/libctx.c
 UNIT   := $(wildcard tests/unit/*.c)
@@ -20,20 +23,22 @@ ROOT    = $(DESTDIR)$(PREFIX)
 comma  := ,
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-CORE_LIBS   := -Wl,-Bstatic -linih -Wl,-Bdynamic -ldl
+CORE_LIBS   := -Wl,-u,ini_parse_stream,-Bstatic -linih -Wl,-Bdynamic -ldl
 # The lookups that preload/tls/known.c does in OpenSSL's stead.
 KNOWN := $(patsubst %,-Wl$(comma)--wrap=EVP_%_fetch,MD KDF MAC CIPHER KEYMGMT KEYEXCH SIGNATURE) \
     $(patsubst %,-Wl$(comma)--wrap=OSSL_DECODER_%,CTX_new_for_pkey from_data CTX_free) -Wl,--wrap=__sprintf_chk
 ENGINE_LIBS := $(KNOWN) -Wl,-Bstatic -lssl -lcrypto $(if $(filter x86_64,$(ARCH)),-lIPSec_MB) -Wl,-Bdynamic -ldl
 CLI_LIBS    := -Wl,-Bstatic -lcrypto -linih -lyaml -Wl,-Bdynamic -ldl
-SHARED      := -shared -Wl,-z,now,-z,relro,-z,defs,-Bsymbolic,--exclude-libs,ALL,--as-needed
+SHARED      := -shared -Wl,-z,now,-z,relro,-z,defs,--exclude-libs,ALL,--as-needed
+# Every start of a wrapped program maps and relocates the core: few mappings, and no lookups in itself.
+CORE_SHARED := -Wl,-z,noseparate-code,-Bsymbolic-functions
 
 all: $(BUILD)/libmtlswrap.so $(BUILD)/libmtlswrap-engine.so $(BUILD)/mtlswrap ## build everything
 
 $(BUILD)/libmtlswrap.so: $(call obj,$(CORE)) $(BUILD)/hooks.map
-	$(CC) $(SHARED) $(SANITIZE) -Wl,--version-script=$(BUILD)/hooks.map -pthread -o $@ $(call obj,$(CORE)) $(CORE_LIBS)
+	$(CC) $(SHARED) $(CORE_SHARED) $(SANITIZE) -Wl,--version-script=$(BUILD)/hooks.map -pthread -o $@ $(CORE_LIBS) $(call obj,$(CORE))
 $(BUILD)/libmtlswrap-engine.so: $(call obj,$(ENGINE)) preload/engine/engine.map
-	$(CC) $(SHARED) $(SANITIZE) -Wl,--gc-sections,--version-script=preload/engine/engine.map -pthread -o $@ $(call obj,$(ENGINE)) $(ENGINE_LIBS)
+	$(CC) $(SHARED) $(SANITIZE) -Wl,-Bsymbolic,--gc-sections,--version-script=preload/engine/engine.map -pthread -o $@ $(call obj,$(ENGINE)) $(ENGINE_LIBS)
 $(BUILD)/mtlswrap: $(call obj,$(CLI))
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(CLI_LIBS)
 $(BUILD)/hooks.map: include/hooks.def
@@ -44,12 +49,15 @@ $(BUILD)/obj/%.o: %.c
 	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # A unit test links what it uses of everything but the hooks and the calls they stand in for.
-$(BUILD)/parts.a: $(call obj,$(filter-out %/cli/main.c,$(sort $(ENGINE) $(CLI))))
+$(BUILD)/parts.a: $(call obj,$(filter-out %/cli/main.c,$(sort $(ENGINE) $(CLI) preload/real_find.c)))
 	@rm -f $@
 	$(AR) rcs $@ $^
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/parts.a
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(ENGINE_LIBS) $(CLI_LIBS) -lcriterion
+
+# The runtime of a sanitizer calls these while it starts, when instrumented code cannot run yet.
+$(call obj,preload/real.c preload/hooks/limits.c): CFLAGS_ALL := $(filter-out -fsanitize=%,$(CFLAGS_ALL))
 
 -include $(patsubst %.o,%.d,$(call obj,$(CORE) $(ENGINE) $(CLI) $(UNIT)))
 

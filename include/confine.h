@@ -38,9 +38,13 @@ enum confine_call {
     CONFINE_LIMITS = 1 << 21,
     CONFINE_THREAD = 1 << 22,
     CONFINE_RANDOM = 1 << 23,
-    CONFINE_CONNECT = 1 << 24, /* connect, accept: no new connection can come */
-    CONFINE_CLOCK = 1 << 25,   /* SECCOMP_MODE_STRICT takes the time stamp counter too */
-    CONFINE_ALL = (1 << 26) - 1,
+    CONFINE_CONNECT = 1 << 24,   /* connect, accept: no new connection can come */
+    CONFINE_CLOCK = 1 << 25,     /* SECCOMP_MODE_STRICT takes the time stamp counter too */
+    CONFINE_DUP = 1 << 26,       /* dup3 */
+    CONFINE_TIMER = 1 << 27,     /* the limit of an _exit */
+    CONFINE_EPOLL_SET = 1 << 28, /* a set of our own */
+    CONFINE_LOG = 1 << 29,       /* opening the log's file */
+    CONFINE_ALL = (1 << 30) - 1,
 };
 
 /* Written before a filter is installed, by the thread that installs it. */

@@ -3,7 +3,7 @@
  *
  * A struct conn is made when connect or accept brings a connection under policy and lives until this
  * process's last descriptor for it is gone. Its handshake and early bytes are guarded by the slot's
- * tx_lock, its place in the driver's list by the driver's lock. */
+ * tx_lock, its place in the driver's list by the driver's lock. What is atomic is looked at without them. */
 #ifndef MTLSWRAP_CONN_H
 #define MTLSWRAP_CONN_H
 
@@ -22,6 +22,8 @@ enum {
     CONN_EPOLLS = 4,
     CONN_RX_BATCH = 65536 + 256, /* wire bytes taken at once */
     CONN_SCRATCH_RX = CONN_RX_BATCH + SLOT_RX_REGION,
+    CONN_TICKET_RECORD = 2048, /* a larger record is taken for no ticket */
+    CONN_PAGES = 256,
 };
 
 struct conn {
@@ -33,32 +35,37 @@ struct conn {
     _Atomic int fds;    /* descriptors of this process that stand for the slot */
 
     /* tx */
-    struct handshake *shake; /* NULL: not started, or done */
-    struct handshake *post;  /* client: kept for tickets; under rx_lock */
+    struct handshake *_Atomic shake; /* NULL: not started, or done */
+    struct handshake *post;          /* client: kept for tickets; under rx_lock */
     uint8_t *early;
-    size_t early_at, early_len, early_room;
+    _Atomic size_t early_len;
+    size_t early_at, early_room;
     bool heard;                /* the handshake of the peer has begun to arrive */
     _Atomic bool sniffed;      /* PERMISSIVE, accepting: the first bytes were a ClientHello */
     _Atomic bool going_plain;  /* PERMISSIVE: decided for plaintext, early bytes still to be sent */
     _Atomic bool reconnecting; /* PERMISSIVE, connecting: the plaintext connection is being made */
-    bool no_own_tls;           /* connecting, tlsInTls = skip: the program speaks no TLS of its own here */
-    uint64_t up_ms;            /* the same: first seen connected */
+    const char *fallback_why;  /* the same: what was wrong with TLS */
+    int fallback_error;        /* the same: the error that was met, 0: none */
+    _Atomic bool no_own_tls;   /* connecting, tlsInTls = skip: the program speaks no TLS of its own here */
+    _Atomic uint64_t up_ms;    /* the same: first seen connected */
 
     /* init */
     struct policy_outbound outbound;
     struct policy_inbound inbound;
     const struct policy_mesh *mesh;
     struct policy_self self;
-    uint64_t born_ms;
+    _Atomic uint64_t born_ms;
 
     /* driver */
     struct conn *prev, *next;
     bool listed, busy;
-    bool again;   /* somebody asked for attention while it was busy */
-    bool closing; /* the program closed it; fd is a descriptor of our own */
+    bool again;           /* somebody asked for attention while it was busy */
+    _Atomic bool closing; /* the program closed it; fd is a descriptor of our own */
+    bool lent;            /* not so: it is the program's, whose close waits until all is delivered */
     bool said_goodbye;
-    short awaits;    /* POLLIN or POLLOUT while it is looked at only when that comes; 0: at due_ms */
-    unsigned polled; /* its place in the last poll, + 1 */
+    bool in_set; /* fd is in the driver's set */
+    uint32_t
+        armed; /* what the set will tell of: EPOLLIN or EPOLLOUT; 0: nothing, it is looked at at due_ms */
     uint64_t due_ms;
     _Atomic uint64_t deadline_ms;
 
@@ -68,18 +75,25 @@ struct conn {
     int epoll_count;
 };
 
-/* Per-thread working memory: one receive batch, one send batch. */
+/* Per-thread working memory: one receive batch, one send batch. What would be large on the stack of a program
+ * with many small threads, or in the part of it that is thread-local memory, is here. */
 struct scratch {
     uint8_t rx[CONN_SCRATCH_RX];
     uint8_t tx[SLOT_TX_REGION];
     uint8_t file[SLOT_BATCH];
+    uint8_t ticket[CONN_TICKET_RECORD];
+    uintptr_t pages[CONN_PAGES]; /* memory.c's */
 };
 
 /* Never NULL but when memory is out (errno ENOMEM). Freed when the thread ends. */
 struct scratch *conn_scratch(void);
+/* What the thread has of it so far: maybe NULL. */
+struct scratch *conn_scratch_so_far(void);
 
 /* Milliseconds of the monotonic clock. */
 uint64_t conn_now(void);
+/* Before the clock is gone: what is due at a certain time must not wait for ages. */
+void conn_now_settle(void);
 
 /* This process's part of a slot, or NULL when the connection came by fork. Another thread may drop it at any
  * time; its memory stays a struct conn for ever, so a look at it is harmless. */
@@ -91,11 +105,19 @@ void conn_unpin(struct conn *c);
 bool conn_dropped(const struct conn *c);
 /* Lets go of it: out of the driver's list; secrets are wiped when no call is inside any more. */
 void conn_drop(struct conn *c);
+/* The kept bytes have gone out: wiped and given back. */
+void conn_early_done(struct conn *c);
+/* The same at the end of the process, which may have interrupted malloc: nothing is freed. False: another
+ * thread was faster. */
+bool conn_abandon(struct conn *c);
 /* In a forked child: handshakes belong to the parent. */
 void conn_forked(void);
 /* Around fork, in the parent and in the child. */
 void conn_fork_prepare(void);
 void conn_fork_done(void);
+
+/* All that the first connection of a process needs. False: out of memory. */
+bool conn_ready(void);
 
 /* Decides about a connection that is to be made to addr. Returns a conn whose slot is not yet in the
  * descriptor table, or NULL: plaintext (errno 0) or refused (errno set; logged). */
@@ -105,6 +127,9 @@ struct conn *conn_inbound(int fd, const struct sockaddr *peer, socklen_t len);
 /* Puts the slot behind fd. */
 void conn_publish(struct conn *c, int fd);
 
+/* Of a connection that came from elsewhere nobody says what was known of it there; policy says what it must
+ * be. Fills addresses, direction and rule; true: it must be protected. */
+bool conn_ought(int fd, struct slot_ends *ends);
 /* This process's part of a connection that a relative or the former program image began, for one more
  * descriptor; the caller puts it into the table. NULL: out of memory. */
 struct conn *conn_join(struct slot *s, int fd);

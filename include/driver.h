@@ -18,16 +18,23 @@ enum {
 void driver_pause(void);
 void driver_resume(void);
 
+/* Our thread is there. */
+bool driver_running(void);
+
 /* Puts c on the list, to be looked at in `patience` ms (sooner wins). */
 void driver_attend(struct conn *c, unsigned patience);
 /* Takes c off the list and waits until the driver has let go of it. */
 void driver_forget(struct conn *c);
 /* Does the driver's work in this thread until no closing connection is left, at most ms. */
 void driver_finish(unsigned ms);
+/* A connection that the program has closed is yet to be delivered. */
+bool driver_seeing_off(void);
 /* No thread is to be had (a seccomp filter, a limit of processes): the program's own calls do the work. */
 bool driver_unmanned(void);
 /* A connection was closed and nobody else will see it off: does so here, at most ms. */
 void driver_see_off(unsigned ms);
+/* The same for one connection whose descriptor the calling close still has. */
+void driver_see_through(struct conn *c, unsigned ms);
 /* Before a blocking call on fd: does the driver's work until fd has something to tell or none is left. False:
  * a signal came. */
 bool driver_stand_in(int fd, short events);

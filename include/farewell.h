@@ -8,6 +8,9 @@
  * holder flushes, says close_notify, or hands what is left to the driver. The caller closes fd afterwards. */
 void farewell(int fd, struct slot *s);
 
+/* close(2) of a managed descriptor. Another thread that writes to it meanwhile finds it closed. */
+int farewell_close(int fd);
+
 /* The descriptor is gone already, closed where no hook saw it. */
 void farewell_lost(struct slot *s);
 
@@ -16,6 +19,9 @@ int farewell_half(int fd, struct slot *s, int how);
 
 /* The close that follows resets the connection. */
 void farewell_reset(int fd, struct slot *s);
+
+/* Something is there that farewell_all would wait for. */
+bool farewell_due(void);
 
 /* At exit: all managed connections, bounded by the table's linger. */
 void farewell_all(void);

@@ -30,9 +30,20 @@ struct slot *fdtable_slot(int fd);
 
 /* Makes fd stand for s (the reference is the caller's to give). */
 void fdtable_set(int fd, struct slot *s);
+/* The same where nothing is there; false: something was. */
+bool fdtable_claim(int fd, struct slot *s);
 /* Takes the entry out. Returns the slot whose reference the caller now has, or NULL. Exactly one of several
  * concurrent callers gets it. */
 struct slot *fdtable_take(int fd);
+
+/* The same, but fd stays managed: every use of it fails until fdtable_unseal. Between the farewell and the
+ * kernel's close other threads would write in the clear. False: unmanaged, or another thread is at it. */
+bool fdtable_seal(int fd, struct slot **s);
+bool fdtable_sealed(int fd);
+/* fd is closed, or something else by now. Does nothing when it is not sealed. */
+void fdtable_unseal(int fd);
+/* Puts a descriptor in the place of fd that can be neither read nor written, where there is one. */
+void fdtable_stop(int fd);
 
 /* The next managed descriptor >= from, or -1. */
 int fdtable_next(int from);
@@ -50,6 +61,10 @@ int fdtable_next_own(int from);
 /* Moves fd up (the old number is closed) and keeps it in forked children too: the arena's file. -1: lost. */
 int fdtable_own_keep(int fd);
 int fdtable_own_kept(void);
+/* Makes the descriptor that fdtable_stop needs, with the number of one that nobody has yet. */
+void fdtable_own_stopper(void);
+/* A copy of fd for the log, kept in forked children too. -1: no number is free. */
+int fdtable_own_log(int fd);
 
 /* In a child that shares the parent's memory (vfork, posix_spawn) nothing may be changed. */
 bool fdtable_mine(void);

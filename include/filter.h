@@ -9,6 +9,8 @@
 
 #include "slot.h"
 
+/* When the kernel says that fd is readable, that may be about something else than plaintext. */
+bool filter_doubts(int fd);
 /* The kernel says that fd is readable. False: a read would wait all the same. */
 bool filter_readable(int fd);
 

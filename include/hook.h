@@ -20,6 +20,14 @@ void hook_release(int fd);
 /* fd is a new descriptor for whatever old stands for. */
 void hook_duplicated(int old, int fd);
 
+/* The kernel does nothing at all for an empty vector, and judges a wrong one. */
+static inline bool hook_any_bytes(const struct iovec *iov, int count) {
+    for (int i = 0; i < count; i++)
+        if (iov[i].iov_len)
+            return true;
+    return false;
+}
+
 /* A system call that a program makes by its number although libc has a function for it. True: a hook has
  * served it, with the result in *result. */
 bool numbers_serve(long number, const long *args, long *result);
@@ -27,7 +35,7 @@ bool numbers_serve(long number, const long *args, long *result);
 /* A fork by number (vsftpd's way into a namespace): served as a fork. */
 bool process_copies(long number, const long *args, long *result);
 /* The process is about to end by this call: delivers what is left. */
-void process_ends(long number);
+void process_ends(long number, long status);
 /* The same for a call that confines the process (seccomp). */
 bool confining_serve(long number, const long *args, long *result);
 

@@ -1,5 +1,8 @@
 /* log.h - one line per refusal and per fallback (I7). Preserves errno; safe in any thread,
- * also in a signal handler: formats into a stack buffer and makes one raw write. */
+ * also in a signal handler: formats into a stack buffer and makes one raw write.
+ *
+ * Where there is a file to log to, each line opens it, until log_keep. From then on it stays open, because a
+ * thread of our own must not take a number that the program is about to get (I6). */
 #ifndef MTLSWRAP_LOG_H
 #define MTLSWRAP_LOG_H
 
@@ -11,6 +14,14 @@ extern enum log_level log_threshold; /* set once by log_init, hence no lock */
 void log_init(void);
 /* Looks at standard error once more: later the kernel cannot be asked. */
 void log_settle(void);
+/* In a call of the program: the log's file stays open from now on, under a number of our own. Where that
+ * cannot be done each line goes on opening it. */
+void log_keep(void);
+/* This thread is none of the program's: it opens nothing. */
+void log_aside(void);
+/* The path means another place from now on (chroot; from the start when it is relative): a file that is kept
+ * open is not looked for any more. */
+void log_stay(void);
 /* A line never holds more than 1023 bytes; a longer one is cut. */
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -22,5 +22,7 @@ void options_learn_segments(int fd, struct slot *s);
 /* getsockopt and setsockopt of a managed descriptor; results as there. */
 int options_get(int fd, struct slot *s, int level, int name, void *value, socklen_t *len);
 int options_set(int fd, struct slot *s, int level, int name, const void *value, socklen_t len);
+/* Says that TLS has no such thing (I7). Returns -1 with errno. */
+int options_refuse(const struct slot *s, const char *what, int error);
 
 #endif

@@ -67,7 +67,9 @@ struct policy_self {
     const char *name;    /* may be NULL */
     const char *account; /* service account: from [Workload] or [Service], else name, else "default" */
 };
-/* workload is "NAMESPACE/NAME" or "NAME" or NULL. Returns false on a malformed one. */
+/* workload is "NAMESPACE/NAME" or "NAME" or NULL: is it well-formed? */
+must_check bool policy_self_named(const char *workload);
+/* Returns false on a malformed one. */
 must_check bool policy_self(const struct policy *p, const char *workload, struct policy_self *out);
 
 /* Decision for one accepted (or listening) connection. */

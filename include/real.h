@@ -10,6 +10,7 @@
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -36,22 +37,27 @@ struct real_calls {
 #undef TWIN
 };
 
-/* Complete after real_init; before that, the calls that an allocator or a loader may make early are raw
- * system calls, and each of the others calls real_init first. Then NULL only for what no library defines.
- * Written once, hence no lock. */
+/* An entry begins as a stub that finds the call, puts it here and goes on to it. Until real_init the calls
+ * that an allocator or a loader may make early are raw system calls. NULL: what liburing defines, until
+ * real_late. An entry only ever changes into what does the same, hence no lock; but do not compare two reads
+ * of one. */
 extern struct real_calls real;
 
-/* Resolves the whole table; allocates nothing. Safe to call again. */
+/* For the stubs: the definition of the entry with this number. */
+void *real_resolve(size_t call);
+
+/* Puts libc's own in the place of the raw system calls. */
 void real_init(void);
 
 /* Loads a shared object privately and returns the address of one of its symbols, or NULL with the
  * loader's reason in error (never NULL then). The object is never unloaded. */
 void *real_load(const char *path, const char *symbol, const char **error);
 
-/* Fills in one hooked call from a library that the program loaded later. */
+/* Fills in one hooked call from the objects behind us or from a library that the program loaded later. */
 void real_late(const char *library, const char *name);
 
-/* The directory that holds libmtlswrap.so, without a trailing slash, or "." when unknown. */
-const char *real_home(void);
+/* The path of libmtlswrap.so, absolute from the first call on, which must come before the program can change
+ * its directory. */
+const char *real_object(void);
 
 #endif

@@ -17,7 +17,8 @@ enum {
     RECORD_HEADER = 5,
     RECORD_PLAIN_MAX = 16384,
     RECORD_WIRE_MAX = RECORD_HEADER + RECORD_PLAIN_MAX + 2048, /* RFC 5246 6.2.3 */
-    RECORD_OVERHEAD_MAX = 29,                                  /* TLS 1.2 GCM: 5 + 8 + 16 */
+    RECORD_TAG = 16,
+    RECORD_OVERHEAD_MAX = 29, /* TLS 1.2 GCM: 5 + 8 + 16 */
 };
 
 enum record_type {
@@ -54,12 +55,27 @@ enum record_error {
     RECORD_INTERNAL = -4,   /* out of memory, library failure */
 };
 
+/* What one record has beside its text: bytes of nonce on the wire (TLS 1.2 GCM), bytes of inner type behind
+ * the text (TLS 1.3). */
+static inline size_t record_explicit(const struct record_keys *k) {
+    return k->version == 0x0303 && k->cipher != RECORD_CHACHA20_POLY1305 ? 8 : 0;
+}
+static inline size_t record_inner(const struct record_keys *k) {
+    return k->version == 0x0304 ? 1 : 0;
+}
+/* Bytes on the wire beyond the plaintext of one application record. */
+static inline size_t record_overhead(const struct record_keys *k) {
+    return RECORD_HEADER + record_explicit(k) + record_inner(k) + RECORD_TAG;
+}
+/* Records after which the sender must update its key. RFC 8446 5.5: 2^24.5 full records for AES-GCM;
+ * ChaCha20-Poly1305 would first run out of sequence numbers, and 2^60 leaves room to act on the answer. */
+static inline uint64_t record_limit(const struct record_keys *k) {
+    return k->cipher == RECORD_CHACHA20_POLY1305 ? UINT64_C(1) << 60 : UINT64_C(1) << 23;
+}
+
 /* The table through which the core uses an engine (a later one may be the kernel's). */
 struct record_engine {
     const char *name;
-
-    /* Bytes on the wire beyond the plaintext of one application record. */
-    size_t (*overhead)(const struct record_keys *k);
 
     /* Seals one record of `type` with n <= RECORD_PLAIN_MAX bytes gathered from iov, starting
      * `skip` bytes into it, to out (n + overhead bytes, may not overlap the input). iov is not
@@ -82,9 +98,6 @@ struct record_engine {
 
     /* TLS 1.3 KeyUpdate: next generation of secret, key, IV; seq = 0, new key_id. Returns 0 or < 0. */
     int (*update)(struct record_keys *k);
-
-    /* Records after which the sender must update its key (well under 2^24.5 for AES-GCM). */
-    uint64_t (*limit)(const struct record_keys *k);
 };
 
 /* This engine: the AEAD runs in user space, in the calling thread. */

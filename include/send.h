@@ -17,8 +17,13 @@ ssize_t send_stream(int fd, struct slot *s, const struct iovec *iov, int count, 
 void send_begin(int fd, struct slot *s);
 /* Seals kept early bytes and sends what waits. True when nothing is left. */
 bool send_flush(int fd, struct slot *s, int flags);
+/* The same without waiting, and the end of the stream behind it when the program has shut writing down. */
+bool send_all(int fd, struct slot *s);
 /* One control record (alert, key update); what the kernel does not take becomes the tail. */
 void send_control(int fd, struct slot *s, uint8_t type, const uint8_t *body, size_t n);
+/* The client closed before its first byte, so no keys can ever be agreed on. TCP takes one write and learns
+ * by it that nobody is there: an alert in its place lets the kernel find out. False: it has, errno says. */
+bool send_to_nobody(int fd, int flags);
 /* close_notify, once. */
 void send_goodbye(int fd, struct slot *s);
 /* A fatal alert, best effort. */

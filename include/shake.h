@@ -13,9 +13,18 @@ enum shake_result {
     SHAKE_NOTHING /* the peer closed without a single byte: a clean end of file */
 };
 
-/* Moves as far as possible; rx_lock is held by the caller (and held again on return). wait: the caller would
- * block in the kernel on plain TCP, so wait for the peer like that. */
-enum shake_result shake_advance(int fd, struct slot *s, bool wait);
+/* Whether the caller would block in the kernel on plain TCP, and for what. */
+enum shake_wait { SHAKE_NOW, SHAKE_TO_READ, SHAKE_TO_WRITE };
+
+/* Moves as far as possible; rx_lock is held by the caller (and held again on return). */
+enum shake_result shake_advance(int fd, struct slot *s, enum shake_wait wait);
+
+/* What needs no input, while a reader waits in the kernel and has rx_lock: PERMISSIVE's patience with a
+ * silent peer ends, a connection is made again. Takes tx_lock. */
+void shake_beside(int fd, struct slot *s);
+
+/* The peer's FIN or a reset has come; after a shutdown(SHUT_RD) poll and recv cannot tell. */
+bool shake_peer_ended(int fd);
 
 /* Has the kernel connected this descriptor? */
 bool shake_connected(int fd);
@@ -23,6 +32,9 @@ bool shake_connected(int fd);
  */
 bool shake_reachable(int fd, struct slot *s, bool wait);
 
+/* In a call of the program: loads the engine and the credentials, so that the driver has no file to open,
+ * whose number the program may be about to get (I6). */
+void shake_prepare(const struct slot *s, const struct conn *c);
 /* Sends what is ready (a ClientHello) without reading; tx_lock is held. */
 void shake_start(int fd, struct slot *s, struct conn *c);
 

@@ -27,6 +27,7 @@ enum slot_state {
     SLOT_PLAIN,   /* PERMISSIVE decided for plaintext: treat as unmanaged */
     SLOT_DEAD,    /* failed: error says with which errno */
     SLOT_MOVED,   /* another process image or an unrelated process has it now */
+    SLOT_EMBRYO,  /* a socket that a fork shared before anybody connected it */
 };
 
 enum {
@@ -85,33 +86,39 @@ struct slot {
     struct record_keys tx;
     uint32_t tx_region;
     uint32_t tail_at;
-    _Atomic uint32_t tail;    /* sealed bytes that the kernel has not taken */
-    _Atomic bool tail_rides;  /* the tail is a ticket that waits for the first application bytes */
-    _Atomic bool tx_closed;   /* close_notify was sealed */
-    _Atomic bool half_closed; /* the program shut writing down; FIN follows what is kept */
-    _Atomic bool early_left;  /* the shaker still keeps early bytes: nobody else may seal yet */
-    _Atomic bool abort;       /* SO_LINGER with 0 seconds: close resets */
-    uint64_t wire_base;       /* bytes that the kernel had been handed when the keys came into force */
-    uint64_t wire_out;        /* and since then, by our count */
-    uint32_t tx_going;        /* bytes of the send that tx_amid speaks of; 0: not yet sealed */
-    _Atomic bool tx_amid;     /* sealed bytes are on their way: an owner that dies now leaves a gap */
-    _Atomic bool update_due;  /* the peer asked for a KeyUpdate */
+    _Atomic uint32_t tail;     /* sealed bytes that the kernel has not taken */
+    _Atomic bool tail_rides;   /* the tail is a ticket that waits for the first application bytes */
+    _Atomic bool tx_closed;    /* close_notify was sealed */
+    _Atomic bool half_closed;  /* the program shut writing down; FIN follows what is kept */
+    _Atomic bool early_left;   /* the shaker still keeps early bytes: nobody else may seal yet */
+    _Atomic bool abort;        /* SO_LINGER with 0 seconds: close resets */
+    uint64_t wire_base;        /* bytes that the kernel had been handed when the keys came into force */
+    uint64_t wire_out;         /* and since then, by our count */
+    uint32_t tx_going;         /* bytes of the send that tx_amid speaks of; 0: not yet sealed */
+    _Atomic bool tx_amid;      /* sealed bytes are on their way: an owner that dies now leaves a gap */
+    _Atomic bool update_due;   /* the peer asked for a KeyUpdate */
+    _Atomic uint32_t out_news; /* writes that found no room, and shutdowns */
 
     /* both */
     char peer_name[SLOT_PEER_MAX]; /* its identity once open; empty: none, or too long */
     _Atomic bool reset_told;       /* a write or SO_ERROR has reported why the kernel's stream is gone */
-    _Atomic int error;             /* errno for SLOT_DEAD */
-    _Atomic bool error_told;       /* SO_ERROR or a call has reported it */
-    _Atomic pid_t shaker;          /* the process that owns the handshake; 0: nobody yet */
-    pid_t holders[SLOT_HOLDERS];   /* processes that ever held it; 0: free place */
-    bool holders_lost;             /* more processes than places */
-    uint32_t next;                 /* free list */
-    _Atomic uint32_t user_rcvbuf;  /* what the program asked for; 0: nothing */
+    _Atomic int lost_error;  /* the kernel told it to a send of our own; the program has yet to hear of it */
+    _Atomic int error;       /* errno for SLOT_DEAD */
+    _Atomic bool error_told; /* SO_ERROR or a call has reported it */
+    _Atomic pid_t shaker;    /* the process that owns the handshake; 0: nobody yet */
+    _Atomic uint64_t holders[SLOT_HOLDERS]; /* processes that hold it: generation << 32 | process; 0: free */
+    _Atomic bool holders_lost;              /* more processes than places */
+    uint32_t next;                          /* free list */
+    _Atomic uint32_t user_rcvbuf;           /* what the program asked for; 0: nothing */
     uint64_t bytes_in, bytes_out;
 };
 
 /* Maps the arena (once per process family). False when memory cannot be reserved. */
 bool slot_arena_ready(void);
+
+/* The one slot that is no connection: it stands behind numbers whose connection is ending, so that whatever
+ * another thread does to them in the meantime fails (I2). */
+struct slot *slot_sealed(void);
 
 /* Bytes of address space that it has, or will have. */
 size_t slot_arena_size(void);
@@ -144,7 +151,6 @@ struct slot *slot_new(void);
 uint32_t slot_index(const struct slot *s);
 struct slot *slot_at(uint32_t index);
 uint32_t slot_capacity(void);
-uint32_t slot_in_use(void);
 
 /* One more or one less descriptor. slot_unref returns what is left; at 0 the caller does the farewell and
  * calls slot_free. */
@@ -152,13 +158,16 @@ void slot_ref(struct slot *s);
 /* The same for one that may just be given up: false when it has been. */
 bool slot_ref_used(struct slot *s);
 uint32_t slot_unref(struct slot *s);
+/* One less if it is not the last one; false: it is, and stays. */
+bool slot_unref_shared(struct slot *s);
 /* True when no living process but this one can hold the slot, whatever refs says (kill -9 leaves refs
  * behind). */
 bool slot_others_dead(const struct slot *s);
 void slot_hold(struct slot *s);
 void slot_hold_for(struct slot *s, pid_t pid);
-/* This process no longer does (it is about to become another program). */
-void slot_unhold(struct slot *s);
+/* This process no longer does (it is about to become another program, or has given its references back: the
+ * slot may be another connection's by now, with this process among its holders; hence the generation). */
+void slot_unhold(struct slot *s, uint32_t generation);
 /* Only for a slot that nobody can know of yet. */
 void slot_free(struct slot *s);
 /* Nobody stands for it any more. Frees it as soon as no call is inside: now, or at the end of the last one,
@@ -196,9 +205,22 @@ void slot_set_state(struct slot *s, enum slot_state state);
 /* Waits at most ms for the progress word to leave `seen`. */
 void slot_wait(struct slot *s, uint32_t seen, int ms);
 
+/* What is known of a connection before it has a slot, in little enough memory for a small stack. */
+struct slot_ends {
+    union slot_address local, peer;
+    bool server;
+    char rule[SLOT_RULE_MAX];
+};
+/* A connecting side's own address is still to come: s keeps what it has. */
+void slot_set_ends(struct slot *s, const struct slot_ends *ends);
+
 /* "127.0.0.1:41234 -> 127.0.0.1:80", the connecting side first. */
 enum { SLOT_NAME_MAX = 128 };
 const char *slot_name(const struct slot *s, char *out);
+const char *slot_ends_name(const struct slot_ends *ends, char *out);
+/* ` with "spiffe://..."` once the peer has proved who it is, else nothing. */
+enum { SLOT_WHOM_MAX = SLOT_PEER_MAX + 16 };
+const char *slot_whom(const struct slot *s, char *out);
 
 /* Around fork, in the parent and in the child. */
 void slot_fork_prepare(void);

@@ -5,6 +5,8 @@
 #define MTLSWRAP_WIRE_H
 
 #include <errno.h>
+#include <pthread.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -26,12 +28,24 @@ pid_t wire_getpid_confined(void);
 /* Before getpid is gone, and in a forked child. */
 void wire_learn_pid(void);
 
+/* A call that does not wait can be cancelled before it only. libc's own opens itself for cancellation around
+ * each call as soon as there ever was a second thread, and the driver is one. */
 static inline ssize_t wire_recv(int fd, void *buf, size_t n, int flags) {
-    return confine_lost(CONFINE_RECV) ? wire_recv_confined(fd, buf, n, flags) : real.recv(fd, buf, n, flags);
+    if (confine_lost(CONFINE_RECV))
+        return wire_recv_confined(fd, buf, n, flags);
+    if (!(flags & MSG_DONTWAIT))
+        return real.recv(fd, buf, n, flags);
+    pthread_testcancel();
+    return real.syscall(SYS_recvfrom, fd, buf, n, flags, NULL, NULL);
 }
 
 static inline ssize_t wire_send(int fd, const void *buf, size_t n, int flags) {
-    return confine_lost(CONFINE_SEND) ? wire_send_confined(fd, buf, n, flags) : real.send(fd, buf, n, flags);
+    if (confine_lost(CONFINE_SEND))
+        return wire_send_confined(fd, buf, n, flags);
+    if (!(flags & MSG_DONTWAIT))
+        return real.send(fd, buf, n, flags);
+    pthread_testcancel();
+    return real.syscall(SYS_sendto, fd, buf, n, flags, NULL, 0);
 }
 
 static inline int wire_poll(struct pollfd *fds, nfds_t n, int timeout) {
@@ -73,6 +87,11 @@ static inline int wire_epoll_ctl(int epfd, int op, int fd, struct epoll_event *e
     return confine_lost(CONFINE_EPOLL) ? wire_denied() : real.epoll_ctl(epfd, op, fd, event);
 }
 
+static inline int wire_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout) {
+    return confine_lost(CONFINE_EPOLL_SET) ? wire_denied() : real.epoll_wait(epfd, events, max, timeout);
+}
+
+/* Asked each time: a vfork child has the memory of its parent and is another process all the same. */
 static inline pid_t wire_getpid(void) {
     return confine_lost(CONFINE_PID) ? wire_getpid_confined() : getpid();
 }

@@ -15,7 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "calm.h"
 #include "confine.h"
+#include "keep.h"
 #include "log.h"
 #include "moving.h"
 #include "real.h"
@@ -28,7 +30,7 @@ const struct mtlswrap_engine *core_loaded;
 
 static pthread_once_t init_once = PTHREAD_ONCE_INIT;
 static _Atomic pid_t reloading;   /* the process that is at it; a forked child inherits a stale one */
-static char *table_path;          /* absolute: daemons change their directory */
+static const char *table_path;    /* absolute: daemons change their directory */
 static struct stat table_stat;    /* of who is reloading */
 static _Atomic int64_t looked_at; /* when, in milliseconds */
 
@@ -82,10 +84,12 @@ static bool same_file(const struct stat *a, const struct stat *b) {
 }
 
 /* Links are not followed: they may be what is changed. */
-static char *absolute(const char *path) {
+static const char *absolute(const char *path) {
     char *out, *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
+    if (path[0] == '/')
+        return path;
     if (!here)
-        return strdup(path);
+        return keep(path);
     if (asprintf(&out, "%s/%s", here, path) < 0)
         out = NULL;
     free(here);
@@ -93,15 +97,14 @@ static char *absolute(const char *path) {
 }
 
 static void load_table(void) {
-    core.config = strdup(core.config);
-    table_path = absolute(core.config);
+    core.config = keep(core.config);
+    table_path = core.config ? absolute(core.config) : NULL;
     if (core.workload)
-        core.workload = strdup(core.workload);
+        core.workload = keep(core.workload);
     if (table_path)
         stat(table_path, &table_stat); /* before: what is written from here on is a change */
     struct policy *p = load(core.config);
-    struct policy_self self;
-    if (p && !policy_self(p, core.workload, &self)) {
+    if (p && !policy_self_named(core.workload)) {
         log_error("MTLSWRAP_WORKLOAD=%s: expected NAMESPACE/NAME", core.workload);
         p = NULL;
     }
@@ -200,7 +203,9 @@ void core_look(void) {
     if (other == self || !atomic_compare_exchange_strong(&reloading, &other, self))
         return;
     int saved = errno;
+    calm_begin();
     reload();
+    calm_end();
     errno = saved;
     atomic_store(&reloading, 0);
 }
@@ -218,16 +223,19 @@ static void engine_log(int level, const char *line) {
 }
 
 static void load_engine(void) {
-    char path[4096 + 32];
-    snprintf(path, sizeof path, "%s/libmtlswrap-engine.so", real_home());
+    char *path = NULL;
+    const char *own = real_object(), *slash = strrchr(own, '/');
+    if (asprintf(&path, "%.*s/libmtlswrap-engine.so", slash ? (int)(slash - own) : 1, slash ? own : ".") < 0)
+        return;
     const char *error = "it belongs to another version";
     struct mtlswrap_engine *engine = real_load(path, "mtlswrap_engine", &error);
     if (!engine || engine->abi != MTLSWRAP_ENGINE_ABI) {
         log_error("%s cannot be loaded: %s; protected connections will fail", path, error);
-        return;
+    } else {
+        engine->log = engine_log;
+        core_loaded = engine;
     }
-    engine->log = engine_log;
-    core_loaded = engine;
+    free(path);
 }
 
 const struct mtlswrap_engine *core_engine(void) {

@@ -1,11 +1,14 @@
-/* log.c - writes the log lines. Holds no descriptor between lines (I6) and never writes into a
- * descriptor 2 that has become something else than a place for messages. */
+/* log.c - writes the log lines: into the log's file, which is kept open once there are protected connections,
+ * or into standard error. Never into a descriptor that has become something else than a place for messages.
+ */
 #include "log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,14 +17,21 @@
 #include <unistd.h>
 
 #include "fdtable.h"
+#include "keep.h"
 #include "wire.h"
 
-/* All four are set once by log_init, hence no lock. */
+/* These are set once by log_init, hence no lock. */
 enum log_level log_threshold = LOG_LEVEL_WARN;
 static const char *log_file;
 static bool settled; /* what log_settle found */
 static dev_t first_device;
 static ino_t first_inode;
+
+static _Atomic int kept = -1;     /* the log's file; its number stays the same when the file is another one */
+static _Atomic uint64_t marks[2]; /* which file that is; while it is changed, also which one it will be */
+static _Atomic pid_t changing;    /* the process that is at it: a child of a fork in between is another one */
+static _Atomic bool staying;      /* see log_stay */
+static __thread bool aside;       /* see log_aside */
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -30,9 +40,9 @@ void log_init(void) {
     for (size_t i = 0; level && i < sizeof level_names / sizeof *level_names; i++)
         if (!strcmp(level, level_names[i]))
             log_threshold = (enum log_level)i;
-    log_file = getenv("MTLSWRAP_LOG_FILE");
-    if (log_file && *log_file)
-        log_file = strdup(log_file);
+    const char *file = getenv("MTLSWRAP_LOG_FILE");
+    log_file = file && *file ? keep(file) : NULL;
+    staying = log_file && *log_file != '/';
     struct stat st;
     if (!fstat(STDERR_FILENO, &st)) {
         first_device = st.st_dev;
@@ -66,15 +76,95 @@ void log_settle(void) {
     settled = stderr_takes_messages();
 }
 
-static void emit(const char *line, size_t len) {
-    if (log_file && *log_file && !confine_lost(CONFINE_FILES)) {
-        int fd = open(log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
-        if (fd >= 0) {
-            (void)!real.write(fd, line, len);
-            real.close(fd);
-            return;
-        }
+static int open_file(void) {
+    if (confine_lost(CONFINE_LOG))
+        return -1;
+    return open(log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+}
+
+static uint64_t mark_of(const struct stat *st) {
+    return ((uint64_t)st->st_ino * 0x9e3779b97f4a7c15u) ^ (uint64_t)st->st_dev;
+}
+
+/* A pipe or a terminal that we held open would be missed by whoever waits for its end. */
+void log_keep(void) {
+    struct stat st;
+    if (!log_file || atomic_load(&kept) >= 0 || confine_lost(CONFINE_STAT) ||
+        (!stat(log_file, &st) && !S_ISREG(st.st_mode)))
+        return;
+    int fd = open_file();
+    if (fd < 0)
+        return;
+    if (!fstat(fd, &st) && S_ISREG(st.st_mode)) {
+        atomic_store(&marks[0], mark_of(&st));
+        atomic_store(&marks[1], mark_of(&st));
+        atomic_store(&kept, fdtable_own_log(fd));
     }
+    real.close(fd);
+}
+
+void log_aside(void) {
+    aside = true;
+}
+
+void log_stay(void) {
+    if (fdtable_mine())
+        atomic_store(&staying, true);
+}
+
+/* The path names another file, or none: the log has been moved away. The new file takes the old one's number,
+ * in which another thread may be writing. */
+static void follow(int fd) {
+    struct stat st;
+    pid_t self = wire_getpid(), other = atomic_load(&changing);
+    if (confine_lost(CONFINE_DUP) || !fdtable_mine() || other == self ||
+        !atomic_compare_exchange_strong(&changing, &other, self))
+        return;
+    int fresh = open_file();
+    if (fresh >= 0 && !fstat(fresh, &st) && S_ISREG(st.st_mode)) {
+        atomic_store(&marks[1], mark_of(&st));
+        int r = real.dup3(fresh, fd, O_CLOEXEC);
+        atomic_store(&marks[r == fd ? 0 : 1], atomic_load(&marks[r == fd ? 1 : 0]));
+    }
+    if (fresh >= 0)
+        real.close(fresh);
+    atomic_store(&changing, 0);
+}
+
+/* The kept file, or -1. The program may have closed the number where no hook saw it, and got it for a file of
+ * its own.
+ */
+static int kept_file(void) {
+    struct stat here, there;
+    int fd = atomic_load(&kept);
+    if (fd < 0 || confine_lost(CONFINE_STAT)) /* the filter was looked at while it was still ours */
+        return fd;
+    if (fstat(fd, &here) ||
+        (mark_of(&here) != atomic_load(&marks[0]) && mark_of(&here) != atomic_load(&marks[1])))
+        return -1;
+    if (aside)
+        return here.st_nlink ? fd : -1; /* nobody would find it there */
+    if (!atomic_load(&staying) && (stat(log_file, &there) || mark_of(&there) != mark_of(&here)))
+        follow(fd);
+    return fd;
+}
+
+/* False: the disk is full, for one. A refusal must not go untold (I7). */
+static bool into_file(const char *line, size_t len) {
+    int fd = kept_file();
+    if (fd >= 0)
+        return real.write(fd, line, len) == (ssize_t)len;
+    fd = aside && atomic_load(&kept) >= 0 ? -1 : open_file();
+    if (fd < 0)
+        return false;
+    bool written = real.write(fd, line, len) == (ssize_t)len;
+    real.close(fd);
+    return written;
+}
+
+static void emit(const char *line, size_t len) {
+    if (log_file && into_file(line, len))
+        return;
     if (stderr_takes_messages())
         (void)!real.write(STDERR_FILENO, line, len);
 }

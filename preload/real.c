@@ -1,19 +1,21 @@
 /* real.c - finds libc's definitions of what we interpose. The only room that calls dlsym.
  *
- * Allocators open and read files before any constructor has run, and dlsym may itself allocate; so
- * until real_init the table holds raw system calls for what can come that early, and stubs that call
- * real_init for all others. */
+ * Each call is looked for when it is first made, because a program makes few of them and is started often.
+ * Allocators open and read files before any constructor has run, and dlsym, if it has to be asked, may itself
+ * allocate; so until real_init the table holds raw system calls for what can come that early. */
 #include "real.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "real_find.h"
 
 /* libc's syscall() is interposed as well, so the earliest calls go to the kernel directly. */
 static long early(long number, long a, long b, long c, long d, long e, long f) {
@@ -98,7 +100,7 @@ static int early_poll(struct pollfd *fds, nfds_t n, int timeout) {
 #undef TWIN
 
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Woverride-init" /* all begin as stubs but the earliest */
+#pragma GCC diagnostic ignored "-Woverride-init" /* all begin as stubs but these */
 struct real_calls real = {
 #define HOOK(name, result, parameters) .name = real_stub_##name,
 #define TWIN(name)
@@ -113,29 +115,54 @@ struct real_calls real = {
     .syscall = early_syscall,
     .pipe2 = early_pipe2,
     .poll = early_poll,
+    .io_uring_queue_init = NULL,
+    .io_uring_queue_init_params = NULL,
+    .io_uring_queue_init_mem = NULL,
 };
 #pragma GCC diagnostic pop
 
+/* Without pointers, which the loader would relocate at every start. */
 static const struct {
-    const char *name;
-    size_t offset;
-} symbols[] = {
-#define HOOK(name, result, parameters) {#name, offsetof(struct real_calls, name)},
+#define HOOK(name, result, parameters) char name[sizeof #name];
 #define TWIN(name)
+#include "hooks.def"
+#undef HOOK
+} names = {
+#define HOOK(name, result, parameters) #name,
+#include "hooks.def"
+#undef HOOK
+};
+static const uint16_t name_at[] = {
+#define HOOK(name, result, parameters) offsetof(__typeof__(names), name),
 #include "hooks.def"
 #undef HOOK
 #undef TWIN
 };
+enum { CALLS = sizeof name_at / sizeof *name_at };
+
+REAL_EARLY static const char *name_of(size_t call) {
+    return (const char *)&names + name_at[call];
+}
+
+REAL_EARLY void *real_resolve(size_t call) {
+    void *found;
+    return real_find(name_of(call), &found) ? found : dlsym(RTLD_NEXT, name_of(call));
+}
+
+static void resolve(size_t offset) {
+    void *found = real_resolve(offset / sizeof found);
+    memcpy((char *)&real + offset, &found, sizeof found);
+}
 
 void real_init(void) {
-    static bool done;
-    if (done)
-        return;
-    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
-        void *found = dlsym(RTLD_NEXT, symbols[i].name);
-        memcpy((char *)&real + symbols[i].offset, &found, sizeof found);
-    }
-    done = true;
+    static const uint16_t early_ones[] = {
+        offsetof(struct real_calls, read),  offsetof(struct real_calls, write),
+        offsetof(struct real_calls, close), offsetof(struct real_calls, fcntl),
+        offsetof(struct real_calls, ioctl), offsetof(struct real_calls, syscall),
+        offsetof(struct real_calls, pipe2), offsetof(struct real_calls, poll),
+    };
+    for (size_t i = 0; i < sizeof early_ones / sizeof *early_ones; i++)
+        resolve(early_ones[i]);
 }
 
 void *real_load(const char *path, const char *symbol, const char **error) {
@@ -149,20 +176,24 @@ void *real_load(const char *path, const char *symbol, const char **error) {
 }
 
 void real_late(const char *library, const char *name) {
-    void *object = real.dlopen(library, RTLD_NOW | RTLD_NOLOAD);
-    void *found = object ? dlsym(object, name) : NULL;
-    for (size_t i = 0; found && i < sizeof symbols / sizeof *symbols; i++)
-        if (strcmp(symbols[i].name, name) == 0)
-            memcpy((char *)&real + symbols[i].offset, &found, sizeof found);
+    void *found;
+    if (!real_find(name, &found))
+        found = dlsym(RTLD_NEXT, name);
+    void *object = found ? NULL : real.dlopen(library, RTLD_NOW | RTLD_NOLOAD);
+    if (object)
+        found = dlsym(object, name);
+    for (size_t i = 0; found && i < CALLS; i++)
+        if (strcmp(name_of(i), name) == 0)
+            memcpy((char *)&real + i * sizeof found, &found, sizeof found);
 }
 
-const char *real_home(void) {
-    static char home[4096] = ".";
+const char *real_object(void) {
+    static const char *path;
+    if (path)
+        return path;
+    const struct link_map *self = real_find_self();
     Dl_info info;
-    if (dladdr(&real, &info) && info.dli_fname) {
-        const char *slash = strrchr(info.dli_fname, '/');
-        if (slash && (size_t)(slash - info.dli_fname) < sizeof home)
-            snprintf(home, sizeof home, "%.*s", (int)(slash - info.dli_fname), info.dli_fname);
-    }
-    return home;
+    path = self ? self->l_name : dladdr(&real, &info) && info.dli_fname ? info.dli_fname : "libmtlswrap.so";
+    const char *whole = path[0] == '/' ? path : realpath(path, NULL);
+    return path = whole ? whole : path;
 }

@@ -1,6 +1,6 @@
-/* real_stubs.c - what the table of real calls holds before it is filled: one tiny entry per call that fills
- * the table and goes on to the real one, because constructors of other objects may run before ours (I6).
- * Assembly, since a stub must hand on arguments that it knows nothing of. */
+/* real_stubs.c - what the table of real calls begins with: one tiny entry per call that has the real one
+ * found, puts it into the table and goes on to it. Works at any time, also before our constructor and in a
+ * signal handler (I6). Assembly, since a stub must hand on arguments that it knows nothing of. */
 #include "real.h"
 
 /* The number of a call is its place in hooks.def, and so in struct real_calls. */
@@ -43,10 +43,13 @@ __asm__(".pushsection .text\n"
         "mtlswrap_real_stub:\n"
         "push %rdi\npush %rsi\npush %rdx\npush %rcx\npush %r8\npush %r9\npush %rax\npush %r11\n"
         "sub $8, %rsp\n"
-        "call real_init\n"
+        "mov %r11, %rdi\n"
+        "call real_resolve\n"
         "add $8, %rsp\n"
-        "pop %r11\npop %rax\npop %r9\npop %r8\npop %rcx\npop %rdx\npop %rsi\npop %rdi\n"
+        "pop %r11\n"
         "lea real(%rip), %r10\n"
+        "mov %rax, (%r10,%r11,8)\n"
+        "pop %rax\npop %r9\npop %r8\npop %rcx\npop %rdx\npop %rsi\npop %rdi\n"
         "jmp *(%r10,%r11,8)\n"
         ".popsection");
 #else
@@ -56,13 +59,15 @@ __asm__(".pushsection .text\n"
         "mov x29, sp\n"
         "stp x0, x1, [sp, #16]\nstp x2, x3, [sp, #32]\nstp x4, x5, [sp, #48]\nstp x6, x7, [sp, #64]\n"
         "stp x8, x16, [sp, #80]\n"
-        "bl real_init\n"
+        "mov x0, x16\n"
+        "bl real_resolve\n"
         "ldp x8, x16, [sp, #80]\n"
-        "ldp x6, x7, [sp, #64]\nldp x4, x5, [sp, #48]\nldp x2, x3, [sp, #32]\nldp x0, x1, [sp, #16]\n"
-        "ldp x29, x30, [sp], #96\n"
         "adrp x17, real\n"
         "add x17, x17, :lo12:real\n"
-        "ldr x16, [x17, x16, lsl #3]\n"
+        "str x0, [x17, x16, lsl #3]\n"
+        "mov x16, x0\n"
+        "ldp x6, x7, [sp, #64]\nldp x4, x5, [sp, #48]\nldp x2, x3, [sp, #32]\nldp x0, x1, [sp, #16]\n"
+        "ldp x29, x30, [sp], #96\n"
         "br x16\n"
         ".popsection");
 #endif

@@ -120,13 +120,13 @@ static void judge_imports(struct inspect *in, const char *path) {
         refuse(in, INSPECT_NOTHING, "%s imports no socket call; there is nothing to wrap", path);
 }
 
-/* A sanitizer's runtime has to be the first object of all; ASan's ends the program otherwise. */
+/* A sanitizer's runtime has to come before the objects that the program was linked with. */
 static void find_sanitizer(struct inspect *in, const struct elfread *e) {
     const char *needed;
     for (size_t n = 0; (needed = elfread_string(e, DT_NEEDED, n)); n++)
         if ((strncmp(needed, "libasan.so", 10) == 0 || strncmp(needed, "libtsan.so", 10) == 0) &&
-            strlen(needed) < sizeof in->before)
-            snprintf(in->before, sizeof in->before, "%s", needed);
+            strlen(needed) < sizeof in->runtime)
+            snprintf(in->runtime, sizeof in->runtime, "%s", needed);
 }
 
 /* Our own object may be built with one. */

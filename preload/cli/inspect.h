@@ -21,7 +21,7 @@ struct inspect {
     char path[PATH_MAX];   /* what execvp would run */
     char image[PATH_MAX];  /* the ELF file that ends up running: path, or a script's interpreter */
     char loader[PATH_MAX]; /* image's PT_INTERP */
-    char before[64];       /* an object that has to be preloaded before ours; usually empty */
+    char runtime[64];      /* a sanitizer's, to be preloaded too; usually empty */
     char reason[640];      /* one plain line without newline; empty for INSPECT_OK */
     char notes[INSPECT_NOTES][320];
     bool loud[INSPECT_NOTES]; /* traffic may escape: `run` says it as well */

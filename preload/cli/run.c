@@ -156,9 +156,13 @@ static int check_config(struct run *r, bool fallback) {
 static bool set_environment(const struct run *r) {
     const char *others = getenv("LD_PRELOAD");
     char preload[PATH_MAX * 2];
-    const char *first = r->program.before;
-    int n = snprintf(preload, sizeof preload, "%s%s%s%s%s", first, *first ? ":" : "", r->library,
-                     others && *others ? ":" : "", others ? others : "");
+    const char *runtime = r->program.runtime, *colon = *runtime ? ":" : "";
+    /* ASan's ends the program when it is not the first object of all. ThreadSanitizer's does not look inside
+     * its own blocking calls, so the hooks must not be called from there. */
+    bool behind = strncmp(runtime, "libtsan", 7) == 0;
+    int n = snprintf(preload, sizeof preload, "%s%s%s%s%s%s%s", behind ? "" : runtime, behind ? "" : colon,
+                     r->library, behind ? colon : "", behind ? runtime : "", others && *others ? ":" : "",
+                     others ? others : "");
     if (n >= (int)sizeof preload) {
         cli_error("LD_PRELOAD is too long");
         return false;

@@ -9,6 +9,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -16,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "confine_bpf.h"
 #include "confine_settle.h"
@@ -54,7 +56,7 @@ static const struct use uses[] = {
     {CONFINE_RECV, SYS_recvfrom, {FD, ADDRESS, 16406, QUICK, 0, 0}},
     {CONFINE_RECV, SYS_recvfrom, {FD, ADDRESS, 1, MSG_PEEK, 0, 0}},
     {CONFINE_RECV, SYS_recvfrom, {FD, ADDRESS, 1, QUICK | MSG_PEEK, 0, 0}},
-    {CONFINE_RECV, SYS_recvfrom, {FD, 0, 100, QUICK | MSG_TRUNC, 0, 0}},
+    {CONFINE_RECV, SYS_recvfrom, {FD, ADDRESS, 100, QUICK | MSG_TRUNC, 0, 0}},
     {CONFINE_RECVMSG, SYS_recvmsg, {FD, ADDRESS, 0}},
     {CONFINE_RECVMSG, SYS_recvmsg, {FD, ADDRESS, QUICK}},
     {CONFINE_RECVMSG, SYS_recvmsg, {FD, ADDRESS, QUICK | MSG_PEEK}},
@@ -84,7 +86,16 @@ static const struct use uses[] = {
     {CONFINE_SHUTDOWN, SYS_shutdown, {FD, SHUT_RDWR}},
     {CONFINE_FCNTL, SYS_fcntl, {FD, F_GETFL, 0}},
     {CONFINE_FCNTL, SYS_fcntl, {FD, F_DUPFD_CLOEXEC, 3904}},
+    {CONFINE_DUP, SYS_dup3, {3904, FD, O_CLOEXEC}},
     {CONFINE_EPOLL, SYS_epoll_ctl, {FD, EPOLL_CTL_DEL, FD, ADDRESS}},
+    {CONFINE_EPOLL_SET, SYS_epoll_create1, {EPOLL_CLOEXEC}},
+    {CONFINE_EPOLL_SET, SYS_epoll_ctl, {3904, EPOLL_CTL_ADD, FD, ADDRESS}},
+    {CONFINE_EPOLL_SET, SYS_epoll_ctl, {3904, EPOLL_CTL_MOD, FD, ADDRESS}},
+#ifdef SYS_epoll_wait
+    {CONFINE_EPOLL_SET, SYS_epoll_wait, {3904, ADDRESS, 64, 100}},
+#else
+    {CONFINE_EPOLL_SET, SYS_epoll_pwait, {3904, ADDRESS, 64, 100, 0, 8}},
+#endif
     {CONFINE_MADVISE, SYS_madvise, {ADDRESS, 4096, MADV_POPULATE_READ}},
     {CONFINE_MADVISE, SYS_madvise, {ADDRESS, 4096, MADV_POPULATE_WRITE}},
     {CONFINE_MEMORY, SYS_mmap, {0, 262144, RW, ANON, -1, 0}},
@@ -94,9 +105,13 @@ static const struct use uses[] = {
     {CONFINE_PID, SYS_getpid, {0}},
     {CONFINE_KILL, SYS_kill, {1, 0}},
     {CONFINE_FILES, SYS_openat, {AT_FDCWD, ADDRESS, O_RDONLY | O_CLOEXEC, 0}},
+    {CONFINE_LOG,
+     SYS_openat,
+     {AT_FDCWD, ADDRESS, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600}},
     {CONFINE_STAT, SYS_newfstatat, {AT_FDCWD, ADDRESS, ADDRESS, 0}},
     {CONFINE_STAT, SYS_newfstatat, {2, ADDRESS, ADDRESS, AT_EMPTY_PATH}},
     {CONFINE_LIMITS, SYS_prlimit64, {0, RLIMIT_NOFILE, 0, ADDRESS}},
+    {CONFINE_LIMITS, SYS_prlimit64, {0, RLIMIT_NOFILE, ADDRESS, 0}},
     {CONFINE_THREAD, SYS_clone, {NEW_THREAD, ADDRESS, ADDRESS, ADDRESS, ADDRESS, 0}},
     {CONFINE_THREAD, SYS_clone3, {ADDRESS, 88}},
     {CONFINE_THREAD, SYS_rt_sigprocmask, {SIG_SETMASK, ADDRESS, ADDRESS, 8}},
@@ -106,6 +121,11 @@ static const struct use uses[] = {
 #ifdef SYS_rseq
     {CONFINE_THREAD, SYS_rseq, {ADDRESS, 32, 0, 0x53053053}},
 #endif
+    {CONFINE_TIMER, SYS_timer_create, {CLOCK_MONOTONIC, ADDRESS, ADDRESS}},
+    {CONFINE_TIMER, SYS_timer_settime, {0, 0, ADDRESS, 0}},
+    {CONFINE_TIMER, SYS_rt_sigaction, {64, ADDRESS, 0, 8}},
+    {CONFINE_TIMER, SYS_rt_sigprocmask, {SIG_UNBLOCK, ADDRESS, 0, 8}},
+    {CONFINE_TIMER, SYS_gettid, {0}},
     {CONFINE_RANDOM, SYS_getrandom, {ADDRESS, 32, 0}},
     {CONFINE_CONNECT, SYS_accept, {FD, ADDRESS, ADDRESS}},
     {CONFINE_CONNECT, SYS_accept4, {FD, ADDRESS, ADDRESS, 0}},

@@ -108,6 +108,8 @@ static void settle_connections(unsigned lost) {
 
 void confine_settle(unsigned lost, unsigned deadly) {
     int saved = errno;
+    if (lost & CONFINE_CLOCK)
+        conn_now_settle();
     bool managed = atomic_load(&fdtable_size) && fdtable_mine() && fdtable_next(0) >= 0;
     bool later = core.active && !(lost & CONFINE_CONNECT) && (lost & (CONFINE_FILES | CONFINE_STAT));
     if (managed || core_loaded || later) {

@@ -1,4 +1,5 @@
-/* conn.c - brings connections under management and declares them dead. Asks policy, sends nothing. */
+/* conn.c - this process's part of connections: made, joined, pinned, dropped, declared dead. Sends nothing;
+ * policy is asked in conn_decide.c. */
 #include "conn.h"
 
 #include <errno.h>
@@ -13,12 +14,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "calm.h"
+#include "conn_parts.h"
 #include "core.h"
 #include "driver.h"
+#include "embryo.h"
 #include "fdtable.h"
 #include "forks.h"
 #include "log.h"
-#include "names.h"
 #include "options.h"
 #include "streams.h"
 #include "wire.h"
@@ -28,7 +31,8 @@
 static struct conn *_Atomic *conns;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t scratch_key;
-static __thread struct scratch *scratch;
+/* Looked at twice a call; the object is never loaded later than the program. */
+static __thread struct scratch *scratch __attribute__((tls_model("initial-exec")));
 
 static void scratch_free(void *p) {
     explicit_bzero(p, CONN_SCRATCH_RX);
@@ -44,6 +48,8 @@ static void conn_init(void) {
     int file = slot_arena_file();
     if (file >= 0)
         fdtable_own_keep(file);
+    fdtable_own_stopper();
+    log_keep();
     void *p = mmap(NULL, slot_capacity() * sizeof *conns, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     conns = p == MAP_FAILED ? NULL : p;
@@ -64,8 +70,17 @@ struct scratch *conn_scratch(void) {
     return scratch = p;
 }
 
+struct scratch *conn_scratch_so_far(void) {
+    return scratch;
+}
+
+static _Atomic uint64_t asked; /* where there is no clock: each question takes some time */
+
+void conn_now_settle(void) {
+    atomic_store(&asked, conn_now());
+}
+
 uint64_t conn_now(void) {
-    static _Atomic uint64_t asked; /* each question takes some time */
     struct timespec t;
     if (confine_lost(CONFINE_CLOCK))
         return atomic_fetch_add(&asked, 1);
@@ -105,19 +120,29 @@ static void give_back(struct conn *c) {
     pthread_mutex_unlock(&spare_lock);
 }
 
+void conn_early_done(struct conn *c) {
+    calm_begin();
+    if (c->early)
+        explicit_bzero(c->early, c->early_room);
+    free(c->early);
+    calm_end();
+    c->early = NULL;
+    c->early_at = c->early_len = c->early_room = 0;
+}
+
 /* The last one to leave a dropped conn empties it. */
 static void empty(struct conn *c) {
     uint32_t alone = CONN_DROPPED;
     if (!atomic_compare_exchange_strong(&c->pins, &alone, 0))
         return;
+    calm_begin();
     if (c->shake)
         core_loaded->handshake->free_(c->shake);
     if (c->post)
         core_loaded->handshake->free_(c->post);
-    if (c->early)
-        explicit_bzero(c->early, c->early_room);
-    free(c->early);
+    conn_early_done(c);
     give_back(c);
+    calm_end();
 }
 
 struct conn *conn_pin(const struct slot *s) {
@@ -140,13 +165,19 @@ void conn_unpin(struct conn *c) {
         empty(c);
 }
 
-void conn_drop(struct conn *c) {
+bool conn_abandon(struct conn *c) {
     struct conn *expected = c;
     if (!atomic_compare_exchange_strong(&conns[slot_index(c->slot)], &expected, NULL))
-        return;                              /* another thread was faster */
-    atomic_fetch_or(&c->pins, CONN_DROPPED); /* from now on the driver does not take it any more */
+        return false; /* another thread was faster */
+    /* From now on the driver does not take it any more; until it has let go nobody else may empty it. */
+    atomic_fetch_add(&c->pins, CONN_DROPPED + 1);
     driver_forget(c);
-    empty(c);
+    return true;
+}
+
+void conn_drop(struct conn *c) {
+    if (conn_abandon(c))
+        conn_unpin(c);
 }
 
 void conn_fork_prepare(void) {
@@ -186,35 +217,26 @@ static void attach(struct conn *c, struct slot *s, int fd) {
     atomic_store(&conns[slot_index(s)], c);
 }
 
-static struct conn *conn_new(int fd) {
+bool conn_ready(void) {
     pthread_once(&once, conn_init);
-    struct slot *s = conns && fdtable_ready() && (unsigned)fd < fdtable_size ? slot_new() : NULL;
-    struct conn *c = s ? conn_memory() : NULL;
+    return conns && fdtable_ready();
+}
+
+struct conn *conn_made(int fd) {
+    calm_begin();
+    bool ready = conn_ready();
+    struct slot *shared = embryo_of(fd), *s = shared;
+    if (!s && ready && (unsigned)fd < fdtable_size)
+        s = slot_new();
+    struct conn *c = s && ready ? conn_memory() : NULL;
+    calm_end();
     if (!c) {
-        if (s)
+        if (s && !shared)
             slot_free(s);
-        log_error("descriptor %d: no room to protect another connection; refused", fd);
-        errno = ENOBUFS;
         return NULL;
     }
     attach(c, s, fd);
     return c;
-}
-
-/* What this process would decide; the slot's own strictness stays. */
-static void decide_again(struct conn *c) {
-    struct slot *s = c->slot;
-    const struct policy *p = core_policy(&c->self);
-    c->mesh = policy_mesh(p);
-    if (s->server) {
-        policy_inbound(p, &c->self, &s->local.any, &c->inbound);
-        c->inbound.mode = s->permissive ? MTLS_PERMISSIVE : MTLS_STRICT;
-    } else {
-        policy_outbound(p, &c->self, &s->peer.any, names_last(&s->peer.any), &c->outbound);
-        if (c->outbound.mode == TLS_DISABLE)
-            c->outbound.mode = s->permissive ? TLS_PERMISSIVE : TLS_ISTIO_MUTUAL;
-    }
-    c->deadline_ms = c->born_ms + c->mesh->handshake_timeout_ms;
 }
 
 struct conn *conn_join(struct slot *s, int fd) {
@@ -228,96 +250,8 @@ struct conn *conn_join(struct slot *s, int fd) {
     if (!c)
         return NULL;
     attach(c, s, fd);
-    decide_again(c);
+    conn_decide_again(c);
     atomic_store(&c->fds, 1);
-    return c;
-}
-
-static void set_address(union slot_address *out, const struct sockaddr *addr, socklen_t len) {
-    memcpy(out, addr, len < sizeof *out ? len : sizeof *out);
-}
-
-static void set_rule(struct slot *s, const struct policy_rule *rule) {
-    const char *slash = rule->file ? strrchr(rule->file, '/') : NULL;
-    snprintf(s->rule, sizeof s->rule, "%s:%d [%s]",
-             slash        ? slash + 1
-             : rule->file ? rule->file
-                          : "-",
-             rule->line, rule->section ? rule->section : "no rule");
-}
-
-static bool is_tcp(int fd) {
-    int protocol = 0;
-    socklen_t len = sizeof protocol;
-    if (wire_getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len)) /* a filter denies the question */
-        return errno != EBADF && errno != ENOTSOCK;
-    return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP;
-}
-
-static bool is_inet(const struct sockaddr *addr, socklen_t len) {
-    if (len < sizeof(sa_family_t))
-        return false;
-    return (addr->sa_family == AF_INET && len >= sizeof(struct sockaddr_in)) ||
-           (addr->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6));
-}
-
-struct conn *conn_outbound(int fd, const struct sockaddr *addr, socklen_t len) {
-    errno = 0;
-    if (!is_inet(addr, len))
-        return NULL;
-    struct policy_self self;
-    struct policy_outbound decision;
-    const struct policy *p = core_policy(&self);
-    policy_outbound(p, &self, addr, names_last(addr), &decision);
-    errno = 0;
-    if (decision.mode == TLS_DISABLE || !is_tcp(fd)) {
-        errno = 0;
-        return NULL;
-    }
-    struct conn *c = conn_new(fd);
-    if (!c)
-        return NULL;
-    c->outbound = decision;
-    c->self = self;
-    c->mesh = policy_mesh(p);
-    c->slot->permissive = decision.mode == TLS_PERMISSIVE;
-    set_address(&c->slot->peer, addr, len);
-    set_rule(c->slot, &decision.rule);
-    return c;
-}
-
-struct conn *conn_inbound(int fd, const struct sockaddr *peer, socklen_t peer_len) {
-    errno = 0;
-    if (!is_inet(peer, peer_len))
-        return NULL;
-    struct sockaddr_storage local;
-    socklen_t len = sizeof local;
-    if (wire_getsockname(fd, (struct sockaddr *)&local,
-                         &len)) { /* without it no rule can be found: fail closed */
-        errno = ENOBUFS;
-        return NULL;
-    }
-    errno = 0;
-    if (!is_tcp(fd))
-        return NULL;
-    struct policy_self self;
-    struct policy_inbound decision;
-    const struct policy *p = core_policy(&self);
-    policy_inbound(p, &self, (struct sockaddr *)&local, &decision);
-    errno = 0;
-    if (decision.mode == MTLS_DISABLE)
-        return NULL;
-    struct conn *c = conn_new(fd);
-    if (!c)
-        return NULL;
-    c->inbound = decision;
-    c->self = self;
-    c->mesh = policy_mesh(p);
-    c->slot->server = true;
-    c->slot->permissive = decision.mode == MTLS_PERMISSIVE;
-    set_address(&c->slot->peer, peer, peer_len);
-    set_address(&c->slot->local, (struct sockaddr *)&local, len);
-    set_rule(c->slot, &decision.rule);
     return c;
 }
 
@@ -336,13 +270,22 @@ void conn_publish(struct conn *c, int fd) {
     options_learn(fd, c->slot);
     atomic_store(&c->fds, 1);
     c->deadline_ms = c->born_ms + c->mesh->handshake_timeout_ms;
+    if (atomic_load(&c->slot->state) == SLOT_EMBRYO)
+        slot_set_state(c->slot, SLOT_SHAKING);
+    struct slot *before = fdtable_take(fd); /* an embryo, by a fork in another thread this very moment */
     fdtable_set(fd, c->slot);
+    if (before && before != c->slot && !slot_unref(before))
+        slot_retire(before);
     streams_std_sync(fd);
 }
 
 void conn_fail(int fd, struct slot *s, int error, const char *why) {
-    char name[SLOT_NAME_MAX];
-    log_warn("%s: %s; connection refused by rule %s", slot_name(s, name), why, s->rule);
+    char name[SLOT_NAME_MAX], whom[SLOT_WHOM_MAX];
+    if (atomic_load(&s->state) == SLOT_DEAD) /* somebody else was faster; the program hears of the first */
+        return;
+    bool named = s->peer_name[0] && strstr(why, s->peer_name);
+    log_warn("%s: %s; connection%s refused by rule %s", slot_name(s, name), why,
+             named ? "" : slot_whom(s, whom), s->rule);
     s->error = error;
     s->error_told = false;
     slot_set_state(s, SLOT_DEAD);

@@ -1,34 +1,29 @@
 /* driver.c - the thread that attends to unattended connections.
  *
- * Its lock guards only the list and is never held while a slot's lock is taken. A conn it works on is marked
- * busy; whoever wants to drop that conn waits for the mark to go. */
+ * What is done for one of them is in driver_tend.c. The driver's lock guards only the list and is never held
+ * while a slot's lock is taken. A conn it works on is marked busy; whoever wants to drop that conn waits for
+ * the mark to go. */
 #include "driver.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <linux/sockios.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "calm.h"
 #include "core.h"
-#include "farewell.h"
+#include "driver_set.h"
+#include "driver_tend.h"
 #include "fdtable.h"
-#include "hello.h"
 #include "log.h"
-#include "recv.h"
-#include "send.h"
-#include "shake.h"
 #include "wire.h"
 
 enum {
     STACK = 256 * 1024,
     NAP_MIN_MS = 2,
-    NAP_MAX_MS = 100, /* while it waits in poll it hears of new work this late at most */
+    NAP_MAX_MS = 100, /* while it waits in its set it hears of new work this late at most */
     IDLE_MS = 1000,   /* lives on for a moment, the next connection may be near */
     GOODBYE_MS = 5,   /* how often the kernel is asked whether everything was acknowledged */
     ATTENDED_MS = 20, /* when to look again at what another thread is busy with */
@@ -37,7 +32,8 @@ enum {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed, let_go = PTHREAD_COND_INITIALIZER;
 static struct conn *list; /* all below: under lock */
-static size_t length, closing;
+static size_t length;
+static _Atomic size_t closing; /* read without the lock too */
 static bool running, sleeping, cond_ready;
 static bool resting, joinable; /* driver_rest; an ended thread is to be joined */
 static bool pausing;           /* driver_pause */
@@ -67,6 +63,7 @@ static void unlink_conn(struct conn *c) {
         list = c->next;
     if (c->next)
         c->next->prev = c->prev;
+    driver_set_disarm(c);
     c->listed = false;
     length--;
     closing -= c->closing;
@@ -103,252 +100,101 @@ static void start_thread(void) {
     pthread_attr_destroy(&attr);
 }
 
-void driver_attend(struct conn *c, unsigned patience) {
-    int saved = errno;
-    uint64_t due = conn_now() + patience;
-    pthread_mutex_lock(&lock);
-    if (conn_dropped(c)) {
-        pthread_mutex_unlock(&lock);
-        errno = saved;
+static void enlist(struct conn *c, uint64_t due) {
+    if (conn_dropped(c))
         return;
-    }
     if (!c->listed) {
         c->due_ms = due;
-        c->awaits = 0;
         link_conn(c);
     } else if (c->busy) {
         c->again = true; /* what is being done to it now may have missed this */
     } else if (due < c->due_ms) {
         c->due_ms = due;
     }
+    driver_set_ready();
     if (!running)
         start_thread();
     else if (sleeping && c->due_ms < wakes_at)
         pthread_cond_signal(&changed);
+}
+
+void driver_attend(struct conn *c, unsigned patience) {
+    int saved = errno;
+    uint64_t due = conn_now() + patience;
+    calm_begin();
+    pthread_mutex_lock(&lock);
+    enlist(c, due);
     pthread_mutex_unlock(&lock);
+    calm_end();
     errno = saved;
 }
 
 void driver_forget(struct conn *c) {
+    calm_begin();
     pthread_mutex_lock(&lock);
     bool self = running && pthread_equal(thread, pthread_self());
     while (c->busy && !self)
         pthread_cond_wait(&let_go, &lock);
     unlink_conn(c);
     pthread_mutex_unlock(&lock);
-}
-
-/* --- work on one connection ---------------------------------------------------------------------- */
-
-/* What a connection needs next. */
-enum need { NEED_NOTHING, NEED_INPUT, NEED_OUTPUT, NEED_TIME, NEED_FREE };
-
-static enum need after_goodbye(struct conn *c) {
-    struct slot *s = c->slot;
-    int unacknowledged = 0;
-    if (recv_unread(c->fd, s)) { /* data for a program that is gone: TCP resets */
-        farewell_reset(c->fd, s);
-        return NEED_FREE;
-    }
-    if (atomic_load(&s->state) != SLOT_OPEN || wire_ioctl(c->fd, SIOCOUTQ, &unacknowledged) ||
-        !unacknowledged)
-        return NEED_FREE; /* all is in the peer's kernel: a late ticket can do no harm any more */
-    return NEED_TIME;     /* nothing tells when it is */
-}
-
-/* This process has closed it in the middle of the handshake that it had begun; relatives go on using it. */
-static bool others_use(const struct slot *s) {
-    return atomic_load(&s->refs) > 1 && !slot_others_dead(s);
-}
-
-/* The program has closed this one: deliver, say goodbye, read the rest away. */
-static enum need linger(struct conn *c) {
-    struct slot *s = c->slot;
-    if (c->said_goodbye)
-        return after_goodbye(c);
-    if (atomic_load(&s->state) != SLOT_OPEN)
-        return NEED_FREE;
-    c->deadline_ms = conn_now() + DRIVER_DELIVERY_MS;
-    if (!slot_lock_soon(&s->tx_lock, &s->tx_waits))
-        return NEED_OUTPUT; /* a relative is writing */
-    bool flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL), last = !others_use(s);
-    if (flushed && last) {
-        send_goodbye(c->fd, s);
-        flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
-    }
-    slot_unlock(&s->tx_lock);
-    if (!flushed)
-        return NEED_OUTPUT;
-    if (!last)
-        return NEED_FREE;
-    c->said_goodbye = true;
-    wire_shutdown(c->fd, SHUT_WR);
-    return after_goodbye(c);
-}
-
-static enum need tend_open(struct conn *c) {
-    struct slot *s = c->slot;
-    if (c->closing)
-        return linger(c);
-    if (!slot_trylock(&s->tx_lock))
-        return NEED_TIME; /* the program is writing */
-    bool flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (flushed && s->half_closed) {
-        send_goodbye(c->fd, s);
-        flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (flushed)
-            wire_shutdown(c->fd, SHUT_WR);
-    }
-    slot_unlock(&s->tx_lock);
-    return flushed ? NEED_NOTHING : NEED_OUTPUT;
-}
-
-static bool too_late(struct conn *c) {
-    if (conn_now() < c->deadline_ms)
-        return false;
-    if (c->slot->server && c->slot->permissive && !c->sniffed && !c->closing) {
-        c->deadline_ms = UINT64_MAX; /* a plaintext client may be silent for as long as it likes */
-        return false;
-    }
-    if (c->closing)
-        return true;
-    if (!slot_lock_soon(&c->slot->tx_lock, &c->slot->tx_waits))
-        return true;
-    if (atomic_load(&c->slot->state) == SLOT_SHAKING && !c->going_plain)
-        conn_fail(c->fd, c->slot, ECONNRESET, "the TLS handshake was not finished in time");
-    slot_unlock(&c->slot->tx_lock);
-    return true;
-}
-
-static enum need tend_shaking(struct conn *c) {
-    struct slot *s = c->slot;
-    if (s->shaker && s->shaker != wire_getpid())
-        return c->closing ? NEED_FREE : NEED_NOTHING;
-    if (!s->server && !c->reconnecting && !shake_connected(c->fd)) {
-        struct pollfd p = {.fd = c->fd, .events = POLLOUT};
-        bool refused = wire_poll(&p, 1, 0) == 1;
-        return refused && c->closing ? NEED_FREE : refused ? NEED_NOTHING : NEED_OUTPUT;
-    }
-    if (!slot_trylock(&s->rx_lock))
-        return too_late(c) ? NEED_NOTHING : NEED_TIME; /* a blocked reader attends */
-    enum shake_result r = shake_advance(c->fd, s, false);
-    if (atomic_load(&s->state) == SLOT_DEAD)
-        s->error_told = false; /* the program has yet to hear of it */
-    slot_unlock(&s->rx_lock);
-    if (atomic_load(&s->state) == SLOT_OPEN)
-        return tend_open(c);
-    if (r == SHAKE_NOTHING || atomic_load(&s->state) != SLOT_SHAKING || too_late(c))
-        return c->closing ? NEED_FREE : NEED_NOTHING;
-    return c->reconnecting || (c->going_plain && c->early_len) ? NEED_OUTPUT : NEED_INPUT;
-}
-
-static enum need tend(struct conn *c) {
-    struct slot *s = c->slot;
-    if (atomic_load(&s->generation) != c->generation || slot_orphaned(s))
-        return NEED_NOTHING;
-    if (!confine_lost(CONFINE_GETSOCKOPT) &&
-        conn_cookie(c->fd) != s->cookie) /* closed where no hook saw it; the number may be anything now */
-        return c->closing ? NEED_FREE : NEED_NOTHING;
-    enum slot_state state = atomic_load(&s->state);
-    enum need need = state == SLOT_SHAKING ? tend_shaking(c)
-                     : state == SLOT_OPEN  ? tend_open(c)
-                     : c->closing          ? NEED_FREE
-                                           : NEED_NOTHING;
-    if (c->closing && need != NEED_FREE && too_late(c))
-        return NEED_FREE;
-    return need;
-}
-
-/* When the permissive wait is over the silence has to be noticed, input or not. */
-static uint64_t next_look(const struct conn *c) {
-    uint64_t patience_ends = c->born_ms + c->mesh->permissive_wait_ms;
-    bool undecided = c->slot->permissive && !c->sniffed && atomic_load(&c->slot->state) == SLOT_SHAKING &&
-                     conn_now() <= patience_ends;
-    uint64_t next = undecided && patience_ends < c->deadline_ms ? patience_ends + 1 : c->deadline_ms;
-    uint64_t held = hello_wait_ends(c);
-    return held < next ? held : next;
-}
-
-static void end_closing(struct conn *c) {
-    struct slot *s = c->slot;
-    int fd = c->fd;
-    bool shared = others_use(s);
-    conn_drop(c);
-    fdtable_own_close(fd);
-    if (shared && slot_unref(s))
-        slot_unhold(s);
-    else
-        farewell_free(s);
+    calm_end();
 }
 
 /* --- the loop ------------------------------------------------------------------------------------ */
 
+/* What one look at the list found. */
 struct round {
-    struct pollfd *fds;
-    size_t count, room;
-    uint64_t next; /* when something is due without input */
+    size_t awaiting; /* conns that the set will tell of */
+    uint64_t next;   /* when something is due without news */
 };
 
-static void round_add(struct round *r, struct conn *c) {
+static void round_add(struct round *r, const struct conn *c) {
     if (c->due_ms < r->next)
         r->next = c->due_ms;
-    if (!c->awaits)
-        return;
-    if (r->count == r->room) {
-        size_t room = r->room ? r->room * 2 : 16;
-        struct pollfd *more = realloc(r->fds, room * sizeof *more);
-        if (!more)
-            return; /* looked at again at its next due time */
-        r->fds = more;
-        r->room = room;
-    }
-    r->fds[r->count++] = (struct pollfd){.fd = c->fd, .events = c->awaits};
-    c->polled = (unsigned)r->count;
+    r->awaiting += c->armed != 0;
+}
+
+static void await(struct conn *c, enum need need) {
+    uint32_t events = need == NEED_OUTPUT ? EPOLLOUT : need == NEED_INPUT ? EPOLLIN : 0;
+    unsigned pause = c->said_goodbye || c->slot->rx_shut ? GOODBYE_MS : ATTENDED_MS;
+    bool told = events && driver_set_arm(c, events);
+    c->due_ms = told ? driver_tend_next(c) : conn_now() + pause;
+    if (c->again)
+        c->due_ms = conn_now() + DRIVER_PATIENCE_MS;
 }
 
 /* lock is held, and released while c is worked on. */
 static void attend_one(struct round *r, struct conn *c) {
     c->busy = true;
     pthread_mutex_unlock(&lock);
-    enum need need = tend(c);
+    enum need need = driver_tend(c);
     pthread_mutex_lock(&lock);
     c->busy = false;
-    c->awaits = need == NEED_OUTPUT ? POLLOUT : need == NEED_INPUT ? POLLIN : 0;
-    c->due_ms = need == NEED_TIME ? conn_now() + (c->said_goodbye ? GOODBYE_MS : ATTENDED_MS) : next_look(c);
     if (c->again && need == NEED_NOTHING)
         need = NEED_TIME;
-    if (c->again)
-        c->due_ms = conn_now() + DRIVER_PATIENCE_MS;
-    c->again = false;
-    if (need == NEED_INPUT || need == NEED_OUTPUT || need == NEED_TIME)
+    if (need == NEED_INPUT || need == NEED_OUTPUT || need == NEED_TIME) {
+        await(c, need);
         round_add(r, c);
-    else
+    } else {
         unlink_conn(c);
+    }
+    c->again = false;
     pthread_cond_broadcast(&let_go);
-    if (need == NEED_FREE) {
+    if (need == NEED_FREE && !c->lent) {
         pthread_mutex_unlock(&lock);
-        end_closing(c);
+        driver_tend_end(c);
         pthread_mutex_lock(&lock);
     }
-}
-
-static bool is_due(const struct conn *c, uint64_t now, const struct round *r, size_t polled) {
-    if (c->due_ms <= now)
-        return true;
-    return c->awaits && c->polled && c->polled <= polled && r->fds[c->polled - 1].fd == c->fd &&
-           r->fds[c->polled - 1].revents;
 }
 
 /* One look at everything that is due. lock is held. */
 static void attend_due(struct round *r) {
     uint64_t now = conn_now();
-    size_t polled = r->count;
     struct conn *next;
     for (struct conn *c = list; c; c = c->next)
-        if (!c->busy && is_due(c, now, r, polled))
+        if (!c->busy && c->due_ms <= now)
             c->due_ms = 0;
-    r->count = 0;
-    r->next = UINT64_MAX;
+    *r = (struct round){.next = UINT64_MAX};
     for (struct conn *c = list; c; c = next) {
         if (c->due_ms || c->busy) {
             round_add(r, c);
@@ -371,15 +217,41 @@ static void attend_due(struct round *r) {
     }
 }
 
-static void nap_in_poll(struct round *r, int *nap) {
+/* No set is to be had any more: everything is looked at from time to time. */
+static void look_at_all(void) {
+    for (struct conn *c = list; c; c = c->next)
+        if (c->armed)
+            driver_set_told(c);
+}
+
+/* lock is held, and released for the wait. */
+static void nap_in_set(const struct round *r, int *nap) {
+    struct conn *news[DRIVER_SET_NEWS];
     uint64_t now = conn_now();
     int limit = *nap;
     if (r->next > now && r->next - now < (uint64_t)limit)
         limit = (int)(r->next - now);
     pthread_mutex_unlock(&lock);
-    int n = wire_poll(r->fds, (nfds_t)r->count, r->next <= now ? 0 : limit);
+    unsigned depth = calm_pause();
+    int n = driver_set_wait(news, r->next <= now ? 0 : limit);
+    if (n < 0 && *nap)
+        wire_poll(NULL, 0, NAP_MIN_MS);
+    calm_resume(depth);
     pthread_mutex_lock(&lock);
+    for (int i = 0; i < n; i++)
+        if (news[i]->listed)
+            driver_set_told(news[i]);
+    if (n < 0)
+        look_at_all();
     *nap = n ? NAP_MIN_MS : *nap * 2 > NAP_MAX_MS ? NAP_MAX_MS : *nap * 2;
+}
+
+static void nap_here(void) {
+    pthread_mutex_unlock(&lock);
+    unsigned depth = calm_pause();
+    wire_poll(NULL, 0, 1);
+    calm_resume(depth);
+    pthread_mutex_lock(&lock);
 }
 
 static void sleep_until(uint64_t when) {
@@ -396,6 +268,7 @@ static void *run(void *arg) {
     struct round r = {0};
     int nap = NAP_MIN_MS;
     bool idled = false;
+    log_aside();
     pthread_mutex_lock(&lock);
     for (;;) {
         pthread_mutex_unlock(&lock);
@@ -404,8 +277,8 @@ static void *run(void *arg) {
         attend_due(&r);
         if (pausing || (resting && !length)) {
             break;
-        } else if (r.count) {
-            nap_in_poll(&r, &nap);
+        } else if (r.awaiting) {
+            nap_in_set(&r, &nap);
         } else if (length) {
             sleep_until(r.next);
         } else if (!idled) {
@@ -422,32 +295,41 @@ static void *run(void *arg) {
     if (!joinable)
         pthread_detach(pthread_self());
     pthread_mutex_unlock(&lock);
-    free(r.fds);
     return arg;
 }
 
-static void work_off(unsigned ms) {
+/* Until c, or every conn that the program closed, is done with; at most ms. */
+static void work_off(const struct conn *c, unsigned ms) {
     uint64_t end = conn_now() + ms;
     struct round r = {0};
     int nap = NAP_MIN_MS;
+    calm_begin();
     pthread_mutex_lock(&lock);
-    while (closing && conn_now() < end) {
+    while ((c ? c->listed : closing > 0) && conn_now() < end) {
         if (!running)
             attend_due(&r);
-        if (!r.count) { /* nothing to wait for but the time, or a thread that does the work */
-            pthread_mutex_unlock(&lock);
-            wire_poll(NULL, 0, 1);
-            pthread_mutex_lock(&lock);
-            continue;
-        }
-        nap_in_poll(&r, &nap);
+        if (r.awaiting && !running)
+            nap_in_set(&r, &nap);
+        else /* nothing to wait for but the time, or a thread that does the work */
+            nap_here();
     }
     pthread_mutex_unlock(&lock);
-    free(r.fds);
+    calm_end();
 }
 
 void driver_finish(unsigned ms) {
-    work_off(ms);
+    work_off(NULL, ms);
+}
+
+bool driver_seeing_off(void) {
+    return atomic_load(&closing) > 0;
+}
+
+bool driver_running(void) {
+    pthread_mutex_lock(&lock);
+    bool is = running;
+    pthread_mutex_unlock(&lock);
+    return is;
 }
 
 bool driver_unmanned(void) {
@@ -456,7 +338,7 @@ bool driver_unmanned(void) {
 
 void driver_see_off(unsigned ms) {
     if (driver_unmanned())
-        work_off(ms);
+        work_off(NULL, ms);
 }
 
 bool driver_stand_in(int fd, short events) {
@@ -471,14 +353,22 @@ bool driver_stand_in(int fd, short events) {
     return n >= 0;
 }
 
+void driver_see_through(struct conn *c, unsigned ms) {
+    work_off(c, ms);
+}
+
 bool driver_step(void) {
-    struct round r = {0};
+    struct round r = {.next = UINT64_MAX};
+    int nap = 0;
+    calm_begin();
     pthread_mutex_lock(&lock);
-    if (!running)
+    if (!running) {
+        nap_in_set(&r, &nap);
         attend_due(&r);
+    }
     bool more = length > 0;
     pthread_mutex_unlock(&lock);
-    free(r.fds);
+    calm_end();
     return more;
 }
 
@@ -545,9 +435,11 @@ void driver_fork_parent(void) {
 void driver_fork_child(void) {
     for (struct conn *c = list, *next; c; c = next) {
         next = c->next;
-        c->listed = c->busy = false;
+        c->listed = c->busy = c->in_set = false;
+        c->armed = 0;
         c->prev = c->next = NULL;
     }
+    driver_set_forked();
     list = NULL;
     length = closing = 0;
     atomic_store(&unmanned, false);

@@ -5,22 +5,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "calm.h"
 #include "core.h"
 #include "driver.h"
 #include "fdtable.h"
 #include "log.h"
 #include "options.h"
 #include "real.h"
+#include "reserve.h"
 #include "wire.h"
 
 /* Peers that spoke TLS, by address; a collision only forgets the older one, which must fail closed: so a full
  * bucket keeps what it has. */
 enum { SPOKE_BUCKETS = 1024, SPOKE_WAYS = 4 };
-static union slot_address spoke[SPOKE_BUCKETS][SPOKE_WAYS];
+static union slot_address spoke[SPOKE_BUCKETS][SPOKE_WAYS] RESERVE;
 static pthread_mutex_t spoke_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool spoke_overflow; /* a bucket was full: then nobody falls back any more who hashes there */
 
@@ -82,6 +85,11 @@ static void abandon_shake(struct slot *s, struct conn *c) {
     slot_rx_release(s);
 }
 
+static void shut_again(int fd, const struct slot *s) {
+    int how = s->rx_shut && s->half_closed ? SHUT_RDWR : s->half_closed ? SHUT_WR : SHUT_RD;
+    wire_shutdown(fd, how);
+}
+
 /* Kept bytes go out in the clear; when all are out the slot turns SLOT_PLAIN. */
 static void release(int fd, struct slot *s, struct conn *c) {
     while (c->early_len) {
@@ -95,6 +103,9 @@ static void release(int fd, struct slot *s, struct conn *c) {
         c->early_at += (size_t)n;
         c->early_len -= (size_t)n;
     }
+    if (s->rx_shut || s->half_closed) /* a shutdown that had to wait, or that a second connect undid */
+        shut_again(fd, s);
+    conn_early_done(c);
     options_lowat(fd, s, 1);
     slot_set_state(s, SLOT_PLAIN);
 }
@@ -117,12 +128,16 @@ void fallback_plain(int fd, struct slot *s, struct conn *c, const char *why) {
     release(fd, s, c);
 }
 
+void fallback_quietly(int fd, struct slot *s, struct conn *c) {
+    turn_plain(s, c);
+    release(fd, s, c);
+}
+
 void fallback_leave(int fd, struct slot *s, struct conn *c) {
     char name[SLOT_NAME_MAX];
     log_info("%s: TLS of the program's own, left alone as tlsInTls = skip says, rule %s", slot_name(s, name),
              s->rule);
-    turn_plain(s, c);
-    release(fd, s, c);
+    fallback_quietly(fd, s, c);
 }
 
 /* connect(AF_UNSPEC) disconnects but keeps the descriptor, its options and its registrations in epoll sets.
@@ -151,11 +166,21 @@ static int reconnect(int fd, const struct slot *s) {
     return r;
 }
 
-void fallback_begin(int fd, struct slot *s, struct conn *c, const char *why) {
-    say(s, why);
+/* The one line of this fallback (I7): it did not come about. */
+static void not_again(int fd, struct slot *s, struct conn *c, int error) {
+    char why[160], reason[64];
+    snprintf(why, sizeof why, "%s, and the connection could not be made again in plaintext: %s",
+             c->fallback_why, strerror_r(error, reason, sizeof reason));
+    c->reconnecting = false;
+    conn_fail(fd, s, c->fallback_error ? c->fallback_error : error, why);
+}
+
+void fallback_begin(int fd, struct slot *s, struct conn *c, int error, const char *why) {
+    c->fallback_why = why;
+    c->fallback_error = error;
     turn_plain(s, c);
     if (reconnect(fd, s) && errno != EINPROGRESS) {
-        conn_fail(fd, s, errno, "the connection could not be made again in plaintext");
+        not_again(fd, s, c, errno);
         return;
     }
     c->reconnecting = true;
@@ -165,7 +190,10 @@ void fallback_begin(int fd, struct slot *s, struct conn *c, const char *why) {
 
 void fallback_continue(int fd, struct slot *s, struct conn *c, bool wait) {
     struct pollfd p = {.fd = fd, .events = POLLOUT};
-    if (wire_poll(&p, 1, wait ? (int)c->mesh->handshake_timeout_ms : 0) <= 0) {
+    unsigned depth = calm_pause();
+    int n = wire_poll(&p, 1, wait ? (int)c->mesh->handshake_timeout_ms : 0);
+    calm_resume(depth);
+    if (n <= 0) {
         driver_attend(c, DRIVER_PATIENCE_MS);
         return;
     }
@@ -173,11 +201,24 @@ void fallback_continue(int fd, struct slot *s, struct conn *c, bool wait) {
     socklen_t len = sizeof error;
     wire_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
     if (error) {
-        conn_fail(fd, s, error, "the connection could not be made again in plaintext");
+        not_again(fd, s, c, error);
         return;
     }
+    say(s, c->fallback_why);
     c->reconnecting = false;
     fallback_plain(fd, s, c, NULL);
+}
+
+ssize_t fallback_rest(int fd, struct slot *s, const struct iovec *iov, int count, size_t skip, int flags) {
+    ssize_t done = 0, n = 1;
+    atomic_store(&s->tx_waits, true);
+    for (; count && n > 0; iov++, count--, skip = 0)
+        for (size_t at = skip; at < iov->iov_len && n > 0; at += n > 0 ? (size_t)n : 0) {
+            n = wire_send(fd, (const uint8_t *)iov->iov_base + at, iov->iov_len - at, flags);
+            done += n > 0 ? n : 0;
+        }
+    atomic_store(&s->tx_waits, false);
+    return done;
 }
 
 void fallback_fork_prepare(void) {

@@ -18,11 +18,14 @@
 #include "shake.h"
 #include "wire.h"
 
-static _Atomic bool leaving; /* the process ends */
+static _Atomic bool leaving;         /* the process ends */
+static _Atomic unsigned patience_ms; /* `linger` of the table under which something was last closed */
 
 void farewell_free(struct slot *s) {
     struct conn *c = conn_of(s);
-    if (c)
+    if (c && atomic_load(&leaving))
+        (void)conn_abandon(c);
+    else if (c)
         conn_drop(c);
     slot_retire(s);
 }
@@ -50,9 +53,30 @@ static bool tickets_may_come(int fd, const struct slot *s) {
            !s->rx_eof && s->bytes_out && !wire_ioctl(fd, SIOCOUTQ, &unacknowledged) && unacknowledged;
 }
 
+static void set_deadline(struct conn *c, bool said_goodbye) {
+    c->said_goodbye = said_goodbye;
+    if (said_goodbye)
+        c->deadline_ms = conn_now() + DRIVER_DELIVERY_MS;
+    else if (c->deadline_ms < conn_now() + c->mesh->linger_ms)
+        c->deadline_ms = conn_now() + c->mesh->linger_ms;
+}
+
+/* No further number is to be had: this close takes as long as the delivery. False: the caller goes on as if
+ * nothing were left. */
+static bool deliver_here(int fd, struct conn *c, bool said_goodbye) {
+    c->fd = fd;
+    c->lent = true;
+    c->closing = true;
+    set_deadline(c, said_goodbye);
+    driver_attend(c, 0);
+    driver_see_through(c, c->mesh->linger_ms);
+    driver_forget(c);
+    return false;
+}
+
 /* The descriptor's number goes back to the program at once; the connection lives on under a number of ours.
  */
-static bool hand_over(int fd, struct conn *c) {
+static bool hand_over(int fd, struct conn *c, bool said_goodbye) {
     driver_forget(c);
     int own = fdtable_own_move(fd);
     if (own < 0 && atomic_load(&leaving)) { /* there is no other number, and nobody needs this one any more */
@@ -60,16 +84,14 @@ static bool hand_over(int fd, struct conn *c) {
         own = fd;
     }
     if (own < 0)
-        return false;
+        return deliver_here(fd, c, said_goodbye);
     for (int i = 0; i < c->epoll_count; i++)
         wire_epoll_ctl(c->epolls[i], EPOLL_CTL_DEL, fd, NULL);
     c->fd = own;
     c->closing = true;
-    if (c->said_goodbye)
-        c->deadline_ms = conn_now() + DRIVER_DELIVERY_MS;
-    else if (c->deadline_ms < conn_now() + c->mesh->linger_ms)
-        c->deadline_ms = conn_now() + c->mesh->linger_ms;
+    set_deadline(c, said_goodbye);
     unsigned patience = c->mesh->linger_ms;
+    atomic_store(&patience_ms, patience);
     driver_attend(c, 0);
     driver_see_off(patience);
     return true;
@@ -111,25 +133,27 @@ static void last_farewell(int fd, struct slot *s) {
         farewell_reset(fd, s);
     bool said = goodbye_now(fd, s);
     if (!s->abort && c && (said ? tickets_may_come(fd, s) : unfinished(s, c))) {
-        c->said_goodbye = said;
         if (said) /* the peer hears the end now; the rest is only to be read away */
             wire_shutdown(fd, SHUT_WR);
-        if (hand_over(fd, c))
+        if (hand_over(fd, c, said))
             return;
     }
     farewell_free(s);
 }
 
-/* Others hold it too, but a handshake that this process began is this process's to finish. */
-static void leave_to_others(int fd, struct slot *s, struct conn *c) {
-    if (unfinished(s, c) && s->shaker == wire_getpid()) {
-        slot_ref(s);
-        if (hand_over(fd, c))
-            return;
-        slot_unref(s);
-    }
+/* Others hold it too, but a handshake that this process began is this process's to finish: true, the driver
+ * has it and the reference. */
+static bool leave_to_others(int fd, struct slot *s, struct conn *c) {
+    if (unfinished(s, c) && s->shaker == wire_getpid() && hand_over(fd, c, false))
+        return true;
+    uint32_t generation = atomic_load(&c->generation);
     conn_drop(c);
-    slot_unhold(s); /* still running, but no longer one who could say close_notify */
+    slot_unhold(s, generation); /* still running, but no longer one who could say close_notify */
+    return false;
+}
+
+static bool others_have_it(const struct slot *s) {
+    return atomic_load(&s->refs) > 1 && !slot_others_dead(s);
 }
 
 /* The driver must not use a number that is about to mean something else. */
@@ -145,31 +169,52 @@ static void move_to_twin(int fd, struct slot *s, struct conn *c) {
         }
 }
 
+/* The reference is given back last: without it another process may end the connection and the slot be
+ * somebody else's. If all others went meanwhile, nobody of them said goodbye. */
 void farewell(int fd, struct slot *s) {
     int saved = errno;
     struct conn *c = conn_of(s);
-    uint32_t left = slot_unref(s);
-    if (c && atomic_fetch_sub(&c->fds, 1) > 1)
+    bool twin = c && atomic_fetch_sub(&c->fds, 1) > 1, shared = twin || others_have_it(s);
+    if (twin)
         move_to_twin(fd, s, c);
-    else if (!left || slot_others_dead(s))
+    else if (shared && c && leave_to_others(fd, s, c)) {
+        errno = saved;
+        return;
+    }
+    if (!shared || !slot_unref_shared(s))
         last_farewell(fd, s);
-    else if (c)
-        leave_to_others(fd, s, c);
     errno = saved;
+}
+
+int farewell_close(int fd) {
+    struct slot *s;
+    bool mine = fdtable_mine();
+    if (mine && !atomic_load(&leaving) && fdtable_sealed(fd)) {
+        errno = EBADF; /* another thread is closing it */
+        return -1;
+    }
+    if (mine && fdtable_seal(fd, &s)) {
+        if (s)
+            farewell(fd, s);
+        fdtable_stop(fd);
+        fdtable_unseal(fd);
+    }
+    return real.close(fd);
 }
 
 void farewell_lost(struct slot *s) {
     int saved = errno;
     struct conn *c = conn_of(s);
-    uint32_t left = slot_unref(s);
-    if (c && atomic_fetch_sub(&c->fds, 1) > 1)
+    bool twin = c && atomic_fetch_sub(&c->fds, 1) > 1, shared = twin || others_have_it(s);
+    if (twin) {
         move_to_twin(c->fd, s, c);
-    else if (!left || slot_others_dead(s))
-        farewell_free(s);
-    else if (c) {
+    } else if (shared && c) {
+        uint32_t generation = atomic_load(&c->generation);
         conn_drop(c);
-        slot_unhold(s);
+        slot_unhold(s, generation);
     }
+    if (!shared || !slot_unref_shared(s))
+        farewell_free(s);
     errno = saved;
 }
 
@@ -190,6 +235,8 @@ static int shut_write(int fd, struct slot *s, int how) {
             fd)) /* already reset: a send would use up the error that the program has yet to see */
         return wire_shutdown(fd, how);
     s->half_closed = true;
+    if (atomic_load(&s->state) == SLOT_SHAKING && s->rx_eof) /* there will be nobody to say goodbye to */
+        return wire_shutdown(fd, how);
     if (!slot_lock_soon(&s->tx_lock, &s->tx_waits))
         return wire_shutdown(fd, how); /* ends the wait of the blocked writer, as plain TCP does */
     bool done = finish_writing(fd, s);
@@ -212,6 +259,7 @@ int farewell_half(int fd, struct slot *s, int how) {
     if (atomic_load(&s->state) == SLOT_DEAD)
         return wire_shutdown(fd, how);
     int saved = errno;
+    atomic_fetch_add(&s->out_news, 1); /* the kernel wakes who waits for edges */
     if (how != SHUT_WR)
         s->rx_shut = true;
     int r = how == SHUT_RD ? wire_shutdown(fd, how) : shut_write(fd, s, how);
@@ -220,17 +268,21 @@ int farewell_half(int fd, struct slot *s, int how) {
     return r;
 }
 
+bool farewell_due(void) {
+    return fdtable_next(0) >= 0 || driver_seeing_off();
+}
+
 void farewell_all(void) {
-    unsigned linger = 0;
+    unsigned linger = atomic_load(&patience_ms);
     atomic_store(&leaving, true);
     for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
         struct slot *s = fdtable_slot(fd);
         struct conn *c = s ? conn_of(s) : NULL;
         if (c && c->mesh->linger_ms > linger)
             linger = c->mesh->linger_ms;
-        s = fdtable_take(fd);
-        if (s)
+        /* Other threads go on, and destructors come after ours. */
+        if (fdtable_seal(fd, &s) && s)
             farewell(fd, s);
     }
-    driver_finish(linger ? linger : 5000);
+    driver_finish(linger);
 }

@@ -17,7 +17,9 @@
 struct registration {
     struct registration *same_data, *same_fd; /* next ones of its two chains */
     int epfd, fd;
+    const struct slot *slot;
     uint32_t generation;
+    uint32_t out_told; /* the slot's out_news + 1 when it was last told to be writable; 0: never */
     struct epoll_event event;
 };
 
@@ -27,11 +29,11 @@ static struct registration **by_data, **by_fd;
 static size_t bucket_count, count;
 static _Atomic bool any;
 
-/* Until a connection is established, and on the connecting side until the first data has come (tickets come
- * before it), the kernel may report handshake messages. */
+/* Until the first data has come the kernel may report handshake messages: on the connecting side tickets come
+ * before it, on the accepting side an event may be older than the end of the handshake. */
 static bool shaky(const struct slot *s) {
     enum slot_state state = atomic_load(&s->state);
-    return state == SLOT_SHAKING || (state == SLOT_OPEN && !s->server && !s->saw_input);
+    return state == SLOT_SHAKING || (state == SLOT_OPEN && !s->saw_input);
 }
 
 static bool may_lie(const struct slot *s) {
@@ -47,6 +49,11 @@ static bool may_lie(const struct slot *s) {
 static bool worth_watching(const struct slot *s, const struct epoll_event *event) {
     return !atomic_load(&s->nonblocking) || shaky(s) || s->user_lowat > 1 ||
            (s->torn && !(event->events & EPOLLET));
+}
+
+bool filter_doubts(int fd) {
+    const struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
+    return s && may_lie(s);
 }
 
 bool filter_readable(int fd) {
@@ -72,7 +79,8 @@ static struct registration **fd_chain(int fd) {
 
 static bool outdated(const struct registration *r) {
     struct slot *s = fdtable_slot(r->fd);
-    return !s || atomic_load(&s->generation) != r->generation || !worth_watching(s, &r->event);
+    return s != r->slot || !s || atomic_load(&s->generation) != r->generation ||
+           !worth_watching(s, &r->event);
 }
 
 static void link_registration(struct registration *r) {
@@ -148,7 +156,7 @@ static void remember(int epfd, int fd, const struct slot *s, const struct epoll_
     if (!r)
         return; /* the program sees EAGAIN instead */
     *r = (struct registration){
-        .epfd = epfd, .fd = fd, .generation = atomic_load(&s->generation), .event = *event};
+        .epfd = epfd, .fd = fd, .slot = s, .generation = atomic_load(&s->generation), .event = *event};
     link_registration(r);
 }
 
@@ -187,8 +195,7 @@ void filter_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event)
     if (!watch && !filter_epoll_needed())
         return;
     pthread_mutex_lock(&lock);
-    if (op != EPOLL_CTL_ADD)
-        forget(epfd, fd);
+    forget(epfd, fd); /* for EPOLL_CTL_ADD: what was there stands for a set or descriptor that is closed */
     if (watch)
         remember(epfd, fd, s, event);
     pthread_mutex_unlock(&lock);
@@ -207,8 +214,16 @@ void filter_torn(int fd, struct slot *s) {
     pthread_mutex_unlock(&lock);
 }
 
+/* Edge-triggered: it has been told to be writable, and no write had to wait since then. */
+static bool out_is_old(struct registration *r) {
+    uint32_t waits = fdtable_slot(r->fd)->out_news + 1;
+    bool old = r->out_told == waits;
+    r->out_told = waits;
+    return old;
+}
+
 /* Finds the descriptor behind an event; several may carry the same data, then the event stays. */
-static bool match(int epfd, const struct epoll_event *e, struct registration *out) {
+static bool match(int epfd, const struct epoll_event *e, struct registration *out, bool *out_old) {
     int hits = 0;
     pthread_mutex_lock(&lock);
     for (struct registration *r = count ? *data_chain(epfd, e->data.u64) : NULL, *next; r; r = next) {
@@ -218,6 +233,7 @@ static bool match(int epfd, const struct epoll_event *e, struct registration *ou
             free(r);
         } else if (r->epfd == epfd && r->event.data.u64 == e->data.u64) {
             *out = *r;
+            *out_old = (e->events & EPOLLOUT) && (r->event.events & EPOLLET) && out_is_old(r);
             hits++;
         }
     }
@@ -225,20 +241,27 @@ static bool match(int epfd, const struct epoll_event *e, struct registration *ou
     return hits == 1;
 }
 
+/* The kernel tells all that is true when anything is new: an edge that was only an untrue input is none. Nor
+ * is it when that input, of a handshake, has been taken meanwhile. */
+static bool untrue(int epfd, struct epoll_event *e) {
+    enum { IN = EPOLLIN | EPOLLRDNORM, OUT = EPOLLOUT | EPOLLWRNORM };
+    struct registration r;
+    bool out_old;
+    if (!(e->events & (EPOLLIN | EPOLLOUT)) || (e->events & (EPOLLERR | EPOLLHUP)) ||
+        !match(epfd, e, &r, &out_old) ||
+        (e->events & EPOLLIN ? filter_readable(r.fd) : !(out_old && shaky(r.slot))))
+        return false;
+    e->events &= ~(uint32_t)(out_old ? IN | OUT : IN);
+    if (r.event.events & EPOLLONESHOT) /* the kernel has disarmed it for a false alarm */
+        wire_epoll_ctl(epfd, EPOLL_CTL_MOD, r.fd, &r.event);
+    return !(e->events & (OUT | EPOLLPRI | EPOLLRDHUP));
+}
+
 int filter_epoll(int epfd, struct epoll_event *events, int n) {
     int kept = 0;
-    for (int i = 0; i < n; i++) {
-        struct registration r;
-        if ((events[i].events & EPOLLIN) && !(events[i].events & (EPOLLERR | EPOLLHUP)) &&
-            match(epfd, &events[i], &r) && !filter_readable(r.fd)) {
-            events[i].events &= ~(uint32_t)(EPOLLIN | EPOLLRDNORM);
-            if (r.event.events & EPOLLONESHOT) /* the kernel has disarmed it for a false alarm */
-                wire_epoll_ctl(epfd, EPOLL_CTL_MOD, r.fd, &r.event);
-            if (!(events[i].events & (EPOLLOUT | EPOLLWRNORM | EPOLLPRI | EPOLLERR | EPOLLHUP | EPOLLRDHUP)))
-                continue;
-        }
-        events[kept++] = events[i];
-    }
+    for (int i = 0; i < n; i++)
+        if (!untrue(epfd, &events[i]))
+            events[kept++] = events[i];
     return kept;
 }
 

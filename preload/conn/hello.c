@@ -3,12 +3,12 @@
 #include "hello.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core.h"
 #include "fallback.h"
+#include "shake.h"
 #include "wire.h"
 
 int hello_begins(const uint8_t *p, size_t n) {
@@ -91,12 +91,6 @@ bool hello_awaited(const struct slot *s, const struct conn *c) {
     return s->server && !c->sniffed && (s->permissive || skips(s, c));
 }
 
-/* No more will come than is there. */
-static bool finished(int fd) {
-    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
-    return wire_poll(&p, 1, 0) == 1;
-}
-
 /* Bytes that the program wrote first were meant for the mesh: they do not go into somebody else's TLS. */
 static bool leave_alone(int fd, struct slot *s, struct conn *c) {
     if (c->early_len && !s->permissive)
@@ -118,7 +112,7 @@ bool hello_sniff(int fd, struct slot *s, struct conn *c, const uint8_t *p, size_
         if (!verdict && leave_alone(fd, s, c))
             return false;
     }
-    if (verdict < 0 && !finished(fd))
+    if (verdict < 0 && !shake_peer_ended(fd)) /* more may come */
         return false;
     if (!ours && s->permissive) {
         fallback_plain(fd, s, c, "the client speaks plaintext");

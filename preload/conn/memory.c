@@ -6,12 +6,9 @@
 #include <sys/mman.h>
 
 #include "confine.h"
+#include "conn.h"
 
-enum { PAGE_SHIFT = 12, PAGES = 256, FOR_READING = 1, FOR_WRITING = 2 };
-
-/* Page number << 2 | what it was good for. A page that the program unmapped since then would fault; that is a
- * use after free of its own. */
-static __thread uintptr_t known[PAGES];
+enum { PAGE_SHIFT = 12, FOR_READING = 1, FOR_WRITING = 2 };
 
 static bool ask(uintptr_t page, int use) {
     if (confine_lost(CONFINE_MADVISE))
@@ -24,24 +21,29 @@ static bool ask(uintptr_t page, int use) {
     return good;
 }
 
-static bool page_good(uintptr_t address, int use) {
+/* Remembered: page number << 2 | what it was good for. A page that the program unmapped since then would
+ * fault; that is a use after free of its own. */
+static bool page_good(struct scratch *scratch, uintptr_t address, int use) {
     uintptr_t page = address >> PAGE_SHIFT;
-    uintptr_t *slot = &known[page % PAGES];
-    if (*slot >> 2 == page && (*slot & (uintptr_t)use))
+    uintptr_t *slot = scratch ? &scratch->pages[page % CONN_PAGES] : NULL;
+    if (slot && *slot >> 2 == page && (*slot & (uintptr_t)use))
         return true;
     if (!ask(page, use))
         return false;
+    if (!slot)
+        return true;
     uintptr_t before = *slot >> 2 == page ? *slot & 3 : 0;
     *slot = page << 2 | before | (uintptr_t)use;
     return true;
 }
 
 static bool good(const struct iovec *iov, int count, int use) {
+    struct scratch *scratch = conn_scratch_so_far();
     for (int i = 0; i < count; i++) {
         uintptr_t first = (uintptr_t)iov[i].iov_base;
         if (!iov[i].iov_len)
             continue;
-        if (!page_good(first, use) || !page_good(first + iov[i].iov_len - 1, use))
+        if (!page_good(scratch, first, use) || !page_good(scratch, first + iov[i].iov_len - 1, use))
             return false;
     }
     return true;

@@ -117,6 +117,17 @@ static bool write_state(struct moving_bundle *b, const struct moving_heirs *h) {
     return ok && !real.fcntl(b->state, F_ADD_SEALS, seals);
 }
 
+static void not_handed_on(const struct moving_heirs *h) {
+    char name[SLOT_NAME_MAX], whom[SLOT_WHOM_MAX];
+    for (unsigned i = 0; i < h->count; i++) {
+        const struct slot *s = h->list[i].slot;
+        log_error("%s: the state of this protected connection%s cannot be handed on, so the next program "
+                  "cannot use "
+                  "descriptor %d, rule %s",
+                  slot_name(s, name), slot_whom(s, whom), h->list[i].fd, s->rule);
+    }
+}
+
 void moving_pack(struct moving_bundle *b, const struct moving_heirs *h, enum moving_way way) {
     *b = (struct moving_bundle){.way = way, .state = -1, .arena = -1};
     if (!h->count && !h->overflow)
@@ -128,10 +139,11 @@ void moving_pack(struct moving_bundle *b, const struct moving_heirs *h, enum mov
         real.close(fd);
     b->arena = b->state < 0 ? -1 : arena_copy(way);
     if (b->state >= 0 && !write_state(b, h))
-        log_error("the state of protected connections cannot be handed on; the next program cannot use them");
+        not_handed_on(h);
     for (unsigned i = 0; way == MOVING_EXEC && b->arena < 0 && i < h->count; i++) {
+        uint32_t generation = atomic_load(&h->list[i].slot->generation);
         slot_unref(h->list[i].slot);
-        slot_unhold(h->list[i].slot);
+        slot_unhold(h->list[i].slot, generation);
     }
     /* Without a readable state the new image seals whatever is a connection. */
     snprintf(b->variable, sizeof b->variable, "MTLSWRAP_STATE_FD=%d:%d", b->state, b->arena);
@@ -172,7 +184,7 @@ void moving_undo(struct moving_bundle *b, const struct moving_heirs *h) {
         if (shared && (b->way == MOVING_SPAWN || b->way == MOVING_POPEN))
             atomic_fetch_sub(&s->forking, 1);
         else if (shared && b->way == MOVING_CHILD)
-            slot_unhold(s);
+            slot_unhold(s, atomic_load(&s->generation));
     }
     errno = saved;
 }
@@ -181,22 +193,22 @@ void moving_undo(struct moving_bundle *b, const struct moving_heirs *h) {
 
 void moving_seal(int fd, bool expected) {
     struct slot *s = fdtable_ready() ? slot_new() : NULL;
+    struct slot_ends ends;
     char name[SLOT_NAME_MAX];
     if (!s) {
         real.close(fd); /* what cannot be guarded must not be written to */
         return;
     }
-    socklen_t len = sizeof s->local;
-    (void)!getsockname(fd, &s->local.any, &len);
-    len = sizeof s->peer;
-    (void)!getpeername(fd, &s->peer.any, &len);
+    if (!conn_ought(fd, &ends))
+        snprintf(ends.rule, sizeof ends.rule, "of the other process");
+    slot_set_ends(s, &ends);
     s->cookie = conn_cookie(fd);
     slot_set_state(s, SLOT_MOVED);
     fdtable_set(fd, s);
     log_write(expected ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN,
               "%s: descriptor %d was protected in the process that it comes from and its state did not "
-              "come along; it cannot be used here",
-              slot_name(s, name), fd);
+              "come along; it cannot be used here, rule %s",
+              slot_name(s, name), fd, s->rule);
 }
 
 static bool is_connection(int fd) {

@@ -15,6 +15,7 @@
 
 #include "core.h"
 #include "driver.h"
+#include "embryo.h"
 #include "fdtable.h"
 #include "real.h"
 #include "recv.h"
@@ -36,7 +37,7 @@ static bool leaves(int fd) {
 
 void moving_inherited(struct moving_heirs *h) {
     for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
-        struct slot *s = leaves(fd) ? NULL : fdtable_slot(fd);
+        struct slot *s = leaves(fd) || embryo_of(fd) ? NULL : fdtable_slot(fd);
         if (s)
             moving_add(h, fd, s);
     }
@@ -123,7 +124,7 @@ static bool pending(int fd, const struct slot *s, const struct conn *c) {
 
 static void push(int fd, struct slot *s) {
     if (atomic_load(&s->state) == SLOT_SHAKING && slot_trylock(&s->rx_lock)) {
-        shake_advance(fd, s, false);
+        shake_advance(fd, s, SHAKE_NOW);
         slot_unlock(&s->rx_lock);
     }
     if (atomic_load(&s->state) == SLOT_OPEN && slot_trylock(&s->tx_lock)) {
@@ -132,12 +133,21 @@ static void push(int fd, struct slot *s) {
     }
 }
 
+/* A handshake that has not begun is the next image's to begin: the driver must not do so in our last moment.
+ */
+static void leave_fresh(int fd, const struct slot *s, struct conn *c) {
+    if (!leaves(fd) && atomic_load(&s->state) == SLOT_SHAKING && !c->shake)
+        driver_forget(c);
+}
+
 /* The limit of the most patient connection that has something left, 0 when nothing is. */
 static unsigned push_all(void) {
     unsigned limit = 0;
     for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
         struct slot *s = fdtable_slot(fd);
         struct conn *c = s ? conn_of(s) : NULL;
+        if (c)
+            leave_fresh(fd, s, c);
         if (!c || !pending(fd, s, c))
             continue;
         push(fd, s);
@@ -188,7 +198,7 @@ static bool last_one(const struct slot *s, const struct conn *c, uint32_t left) 
 static void await_delivery(int fd, const struct slot *s) {
     int unacknowledged = 0;
     for (int i = 0; i < 1000 && !s->server && !s->saw_input; i++) {
-        if (real.ioctl(fd, SIOCOUTQ, &unacknowledged) || !unacknowledged)
+        if (real.ioctl(fd, SIOCOUTQ, &unacknowledged) || !unacknowledged || !shake_connected(fd))
             return;
         real.poll(NULL, 0, 1);
     }
@@ -205,31 +215,40 @@ static void say_goodbye(int fd, struct slot *s) {
     await_delivery(fd, s);
 }
 
+/* The first descriptor from fd on that leaves, and its slot; -1 when there is none. */
+static int next_leaving(int fd, struct slot **s) {
+    for (fd = fdtable_next(fd); fd >= 0; fd = fdtable_next(fd + 1))
+        if (leaves(fd) && (*s = fdtable_slot(fd)))
+            return fd;
+    return -1;
+}
+
 void moving_leave(void) {
     int saved = errno;
-    for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
-        struct slot *s = leaves(fd) ? fdtable_slot(fd) : NULL;
-        struct conn *c = s ? conn_of(s) : NULL;
-        if (!s)
-            continue;
-        uint32_t left = slot_unref(s);
+    struct slot *s;
+    for (int fd = next_leaving(0, &s); fd >= 0; fd = next_leaving(fd + 1, &s)) {
+        struct conn *c = conn_of(s);
+        uint32_t generation = atomic_load(&s->generation), left = slot_unref(s);
         if (c)
             atomic_fetch_sub(&c->fds, 1);
         if (last_one(s, c, left))
             say_goodbye(fd, s);
         if (!c || !atomic_load(&c->fds))
-            slot_unhold(s);
+            slot_unhold(s, generation);
     }
     errno = saved;
 }
 
 void moving_stay(void) {
     int saved = errno;
+    struct slot *s;
     for (int fd = fdtable_next(0); fd >= 0; fd = fdtable_next(fd + 1)) {
-        struct slot *s = leaves(fd) ? fdtable_slot(fd) : NULL;
-        struct conn *c = s ? conn_of(s) : NULL;
-        if (!s)
-            continue;
+        struct conn *c = leaves(fd) || !(s = fdtable_slot(fd)) ? NULL : conn_of(s);
+        if (c && atomic_load(&s->state) == SLOT_SHAKING)
+            driver_attend(c, DRIVER_PATIENCE_MS);
+    }
+    for (int fd = next_leaving(0, &s); fd >= 0; fd = next_leaving(fd + 1, &s)) {
+        struct conn *c = conn_of(s);
         slot_ref(s);
         slot_hold(s);
         if (c)

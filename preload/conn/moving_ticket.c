@@ -45,7 +45,7 @@ bool moving_ticket_ready(int fd, struct slot *s) {
     uint64_t end = conn_now() + (c ? c->mesh->handshake_timeout_ms : 0);
     while (only_ours(s, c)) {
         if (atomic_load(&s->state) == SLOT_SHAKING && slot_trylock(&s->rx_lock)) {
-            shake_advance(fd, s, false);
+            shake_advance(fd, s, SHAKE_NOW);
             slot_unlock(&s->rx_lock);
         } else if (slot_trylock(&s->tx_lock)) {
             send_flush(fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);

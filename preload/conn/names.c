@@ -2,6 +2,7 @@
 #include "names.h"
 
 #include "forks.h"
+#include "reserve.h"
 
 #include <netinet/in.h>
 #include <pthread.h>
@@ -19,7 +20,7 @@ struct entry {
 
 /* Static and untouched until used, so it costs no memory. An entry's name is only ever overwritten by another
  * answer for the same bucket; readers copy under the lock. */
-static struct entry entries[NAMES_MAX];
+static struct entry entries[NAMES_MAX] RESERVE;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static __thread char found[NAME_LEN];
 

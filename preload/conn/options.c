@@ -59,19 +59,27 @@ static void note_error(struct slot *s, void *value, socklen_t len) {
         memset(value, 0, len);
 }
 
+/* An error of connect is no end: another connect may follow. */
+static bool was_connected(const struct slot *s) {
+    enum slot_state state = atomic_load(&s->state);
+    return state == SLOT_OPEN || (state == SLOT_SHAKING && (s->server || s->shaker));
+}
+
 int options_get(int fd, struct slot *s, int level, int name, void *value, socklen_t *len) {
     if (level == SOL_SOCKET && value && len && *len >= sizeof(int)) {
         if (name == SO_ERROR && is_dead_error(s)) {
             s->error_told = true;
             return give(s->error, value, len);
         }
+        if (name == SO_ERROR && s->lost_error)
+            return give(atomic_exchange(&s->lost_error, 0), value, len);
         if (name == SO_RCVLOWAT)
             return give((int)s->user_lowat, value, len);
         if (name == SO_RCVBUF && s->user_rcvbuf)
             return give((int)s->user_rcvbuf, value, len);
     }
     int r = real.getsockopt(fd, level, name, value, len);
-    if (!r && level == SOL_SOCKET && name == SO_ERROR && atomic_load(&s->state) == SLOT_OPEN)
+    if (!r && level == SOL_SOCKET && name == SO_ERROR && was_connected(s))
         note_error(s, value, *len);
     return r;
 }
@@ -122,9 +130,10 @@ static int set_rcvbuf(int fd, struct slot *s, int name, int value) {
     return 0;
 }
 
-static int refuse(struct slot *s, const char *what, int error) {
-    char text[SLOT_NAME_MAX];
-    log_info("%s: %s refused on a protected connection", slot_name(s, text), what);
+int options_refuse(const struct slot *s, const char *what, int error) {
+    char text[SLOT_NAME_MAX], whom[SLOT_WHOM_MAX];
+    log_info("%s: %s refused on a protected connection%s, rule %s", slot_name(s, text), what,
+             slot_whom(s, whom), s->rule);
     errno = error;
     return -1;
 }
@@ -134,10 +143,10 @@ int options_set(int fd, struct slot *s, int level, int name, const void *value, 
     if (value && len >= sizeof number)
         memcpy(&number, value, sizeof number);
     if (level == IPPROTO_TCP && name == TCP_ULP)
-        return refuse(s, "TCP_ULP", ENOENT);
+        return options_refuse(s, "TCP_ULP", ENOENT);
     if (level == SOL_SOCKET && value && len >= sizeof number) {
         if (name == SO_ZEROCOPY)
-            return refuse(s, "SO_ZEROCOPY", EOPNOTSUPP);
+            return options_refuse(s, "SO_ZEROCOPY", EOPNOTSUPP);
         if (name == SO_RCVLOWAT)
             return set_lowat(fd, s, number);
         if (name == SO_RCVBUF || name == SO_RCVBUFFORCE)

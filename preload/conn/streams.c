@@ -11,6 +11,7 @@
 #include "fdtable.h"
 #include "log.h"
 #include "real.h"
+#include "reserve.h"
 #include "streams_swap.h"
 
 /* libc's own list of streams and its lock; exported, declared nowhere. */
@@ -21,7 +22,7 @@ void _IO_list_unlock(void);
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct stream *streams; /* under lock: all but the standard ones */
 static struct stream standard[3];
-static char room[3][SOCKET_BLOCK];
+static char room[3][SOCKET_BLOCK] RESERVE;
 _Atomic bool streams_replaced;
 static _Atomic bool aliases; /* a program knows a stream of libc's that ours stands in for */
 

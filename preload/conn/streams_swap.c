@@ -72,10 +72,7 @@ static int stream_seek(void *cookie, off64_t *offset, int whence) {
 }
 
 int streams_swap_close(int fd) {
-    struct slot *s = fdtable_mine() ? fdtable_take(fd) : NULL;
-    if (s)
-        farewell(fd, s);
-    return real.close(fd);
+    return farewell_close(fd);
 }
 
 static int stream_close(void *cookie) {

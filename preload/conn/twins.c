@@ -7,11 +7,12 @@
 
 #include "conn.h"
 #include "fdtable.h"
+#include "reserve.h"
 
 enum { TWINS_MAX = 1 << 20, WORD = 64 };
 
 /* Bit per number; untouched pages cost nothing. A bit is never taken back: the kernel has the last word. */
-static _Atomic uint64_t noted[TWINS_MAX / WORD];
+static _Atomic uint64_t noted[TWINS_MAX / WORD] RESERVE;
 static _Atomic int highest = -1;
 
 static void note(int fd) {

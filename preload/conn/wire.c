@@ -11,10 +11,7 @@
 
 #include "fdtable.h"
 
-enum {
-    STEP = 2048, /* the send buffer of a socket that polls writable has room for this much */
-    DISCARD = 4096,
-};
+enum { STEP = 2048 }; /* the send buffer of a socket that polls writable has room for this much */
 
 static _Atomic pid_t known_pid;
 
@@ -116,21 +113,6 @@ static bool ready(int fd, short events, short *got) {
 
 /* --- receiving ----------------------------------------------------------------------------------- */
 
-static ssize_t discard(int fd, size_t n) {
-    uint8_t waste[DISCARD];
-    size_t done = 0;
-    while (done < n) {
-        size_t part = n - done < sizeof waste ? n - done : sizeof waste;
-        ssize_t got = real.read(fd, waste, part);
-        if (got <= 0)
-            return done ? (ssize_t)done : got;
-        done += (size_t)got;
-        if ((size_t)got < part)
-            break;
-    }
-    return (ssize_t)done;
-}
-
 ssize_t wire_recv_confined(int fd, void *buf, size_t n, int flags) {
     short got;
     if (!confine_lost(CONFINE_RECVMSG)) {
@@ -142,7 +124,7 @@ ssize_t wire_recv_confined(int fd, void *buf, size_t n, int flags) {
         return wire_denied();
     if ((flags & MSG_DONTWAIT) && !nonblocking(fd) && !ready(fd, POLLIN, &got))
         return -1;
-    return buf ? real.read(fd, buf, n) : discard(fd, n);
+    return real.read(fd, buf, n);
 }
 
 /* --- sending ------------------------------------------------------------------------------------- */

@@ -7,6 +7,8 @@
 #include "aead.h"
 #include "record.h"
 
+_Static_assert((int)RECORD_TAG == (int)AEAD_TAG, "one tag");
+
 enum {
     RECORD_TLS12 = 0x0303,
     RECORD_TLS13 = 0x0304,
@@ -15,13 +17,6 @@ enum {
     RECORD_SMALL = 1024,
 };
 
-/* Bytes of nonce on the wire (TLS 1.2 GCM) and bytes of inner type behind the text (TLS 1.3). */
-static inline size_t record_explicit(const struct record_keys *k) {
-    return k->version == RECORD_TLS12 && k->cipher != RECORD_CHACHA20_POLY1305 ? 8 : 0;
-}
-static inline size_t record_inner(const struct record_keys *k) {
-    return k->version == RECORD_TLS13 ? 1 : 0;
-}
 static inline bool record_usable(const struct record_keys *k) {
     return (k->version == RECORD_TLS12 || k->version == RECORD_TLS13) && k->cipher >= RECORD_AES_128_GCM &&
            k->cipher <= RECORD_CHACHA20_POLY1305 && k->seq != UINT64_MAX; /* it must never wrap */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "hook.h"
+#include "log.h"
 
 struct aio_group {
     unsigned left; /* under lock */
@@ -141,6 +142,7 @@ static void remove_queue(struct queue *q) {
 
 static void *work(void *arg) {
     struct queue *q = arg;
+    log_aside();
     pthread_mutex_lock(&lock);
     while (q->first) {
         struct request *r = q->first;

@@ -14,14 +14,13 @@ void hook_fresh(int fd) {
 }
 
 void hook_release(int fd) {
-    struct slot *s = fdtable_mine() ? fdtable_take(fd) : NULL;
-    if (s)
+    struct slot *s;
+    if (fdtable_mine() && fdtable_seal(fd, &s) && s)
         farewell(fd, s);
 }
 
 static int close_managed(int fd) {
-    hook_release(fd);
-    int r = real.close(fd);
+    int r = farewell_close(fd);
     streams_std_sync(fd);
     return r;
 }
@@ -53,7 +52,7 @@ static int close_span(unsigned first, unsigned last, int flags) {
 
 static void release_span(unsigned first, unsigned last) {
     for (int fd = fdtable_next((int)first); fd >= 0 && (unsigned)fd <= last; fd = fdtable_next(fd + 1))
-        hook_release(fd);
+        farewell_close(fd);
 }
 
 EXPORT int close_range(unsigned first, unsigned last, int flags) {

@@ -65,6 +65,8 @@ EXPORT int dup2(int old, int fd) {
         hook_release(fd);
     announce(old, fd);
     int r = real.dup2(old, fd);
+    if (r >= 0 && old != fd && fdtable_entry(fd) && fdtable_mine())
+        fdtable_unseal(fd);
     if (r >= 0 && old != fd && fdtable_entry(old))
         hook_duplicated(old, fd);
     else if (r >= 0 && core.active)
@@ -84,6 +86,8 @@ EXPORT int dup3(int old, int fd, int flags) {
         hook_release(fd);
     announce(old, fd);
     int r = real.dup3(old, fd, flags);
+    if (r >= 0 && fdtable_entry(fd) && fdtable_mine())
+        fdtable_unseal(fd);
     if (r >= 0 && fdtable_entry(old))
         hook_duplicated(old, fd);
     else if (r >= 0 && core.active)

@@ -31,7 +31,7 @@ EXPORT long syscall(long number, ...) {
             errno = ENOSYS;
             return -1;
         }
-        process_ends(number);
+        process_ends(number, a[0]);
         if (process_copies(number, a, &result) || confining_serve(number, a, &result) ||
             numbers_serve(number, a, &result))
             return result;
@@ -71,7 +71,5 @@ EXPORT int io_uring_queue_init_mem(unsigned entries, struct io_uring *ring, stru
 /* RTLD_DEEPBIND would let a plugin bind past us. The loader derives the search path from its caller's
  * address, so this must compile to a jump (a sibling call). */
 EXPORT void *dlopen(const char *path, int mode) {
-    if (!real.dlopen)
-        real_init();
     return real.dlopen(path, core.active ? mode & ~RTLD_DEEPBIND : mode);
 }

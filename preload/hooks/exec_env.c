@@ -2,12 +2,11 @@
  * made. Works in a child that shares memory with its parent, so nothing is allocated after start-up. */
 #include "exec_parts.h"
 
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "keep.h"
 #include "real.h"
 
 enum { CARRIED_MAX = 16 };
@@ -15,7 +14,6 @@ enum { CARRIED_MAX = 16 };
 /* Copies made before main: programs overwrite the memory of their first environment. Immutable then. */
 static char *carried[CARRIED_MAX];
 static size_t carried_count;
-static char object[PATH_MAX];
 
 static const char PRELOAD[] = "LD_PRELOAD=", OBJECT[] = "libmtlswrap.so", OURS[] = "MTLSWRAP_";
 
@@ -29,12 +27,9 @@ static bool passing(const char *text) {
 }
 
 __attribute__((constructor)) static void remember(void) {
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/%s", real_home(), OBJECT);
-    if (!realpath(path, object))
-        snprintf(object, sizeof object, "%s", path);
+    real_object();
     for (char **e = environ; e && *e && carried_count < CARRIED_MAX; e++)
-        if (begins(*e, OURS) && !passing(*e) && (carried[carried_count] = strdup(*e)))
+        if (begins(*e, OURS) && !passing(*e) && (carried[carried_count] = keep(*e)))
             carried_count++;
 }
 
@@ -53,9 +48,14 @@ static bool has(char *const envp[], const char *variable) {
     return false;
 }
 
+/* By a path that holds in every directory, or by a name that the loader searches for. */
 static bool names_us(const char *preload) {
-    const char *hit = preload ? strstr(preload, OBJECT) : NULL;
-    return hit && (!hit[sizeof OBJECT - 1] || strchr(": ", hit[sizeof OBJECT - 1]));
+    const char *hit = preload ? strstr(preload, OBJECT) : NULL, *begin = hit;
+    if (!hit || (hit[sizeof OBJECT - 1] && !strchr(": ", hit[sizeof OBJECT - 1])))
+        return false;
+    while (begin > preload && !strchr(": ", begin[-1]))
+        begin--;
+    return begin == hit || *begin == '/';
 }
 
 bool exec_env_complete(char *const envp[]) {
@@ -76,7 +76,7 @@ static size_t count(char *const envp[]) {
 
 size_t exec_env_room(char *const envp[]) {
     const char *preload = value_of(envp, PRELOAD);
-    size_t text = sizeof PRELOAD + strlen(object) + 1 + (preload ? strlen(preload) : 0);
+    size_t text = sizeof PRELOAD + strlen(real_object()) + 1 + (preload ? strlen(preload) : 0);
     return (count(envp) + carried_count + 3) * sizeof(char *) + text;
 }
 
@@ -93,7 +93,7 @@ char **exec_env_build(char *const envp[], void *space, const char *extra) {
     const char *old = value_of(envp, PRELOAD);
     char *at = append(preload, PRELOAD);
     if (!names_us(old)) {
-        at = append(at, object);
+        at = append(at, real_object());
         if (old && *old)
             at = append(at, ":");
     }

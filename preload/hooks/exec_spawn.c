@@ -56,15 +56,16 @@ static void finish(struct start *s, pid_t pid, bool started) {
     free(s->space);
 }
 
-static int spawn(spawn_fn *call, pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+static int spawn(bool search, pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                  const posix_spawnattr_t *attr, char *const argv[], char *const envp[]) {
+    spawn_fn *call = search ? real.posix_spawnp : real.posix_spawn;
     if (plain(envp))
         return call(pid, path, actions, attr, argv, envp);
     struct start s = {.space = NULL};
     int saved = errno;
     pid_t child = 0;
     exec_actions(actions, &s.heirs);
-    int r = prepare(&s, path, call == real.posix_spawnp, envp, MOVING_SPAWN) ? 0 : errno;
+    int r = prepare(&s, path, search, envp, MOVING_SPAWN) ? 0 : errno;
     if (!r) {
         r = call(&child, path, actions, attr, argv, s.envp);
         finish(&s, child, !r);
@@ -77,12 +78,12 @@ static int spawn(spawn_fn *call, pid_t *pid, const char *path, const posix_spawn
 
 EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                        const posix_spawnattr_t *attr, char *const argv[], char *const envp[]) {
-    return spawn(real.posix_spawn, pid, path, actions, attr, argv, envp);
+    return spawn(false, pid, path, actions, attr, argv, envp);
 }
 
 EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
                         const posix_spawnattr_t *attr, char *const argv[], char *const envp[]) {
-    return spawn(real.posix_spawnp, pid, file, actions, attr, argv, envp);
+    return spawn(true, pid, file, actions, attr, argv, envp);
 }
 
 /* --- system -------------------------------------------------------------------------------------- */

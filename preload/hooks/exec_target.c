@@ -114,20 +114,22 @@ enum exec_target exec_target_of(int folder, const char *path, int flags, bool se
 }
 
 bool exec_bare(const char *path, struct moving_heirs *h, struct moving_heirs *marked) {
-    char name[SLOT_NAME_MAX];
+    char name[SLOT_NAME_MAX], whom[SLOT_WHOM_MAX];
     for (unsigned i = 0; i < h->count; i++)
         if (h->list[i].fd <= STDERR_FILENO) {
             log_error(
                 "%s: %s cannot be preloaded (static, setuid or of another architecture) and would get this "
-                "protected connection as descriptor %d; not started",
-                slot_name(h->list[i].slot, name), path, h->list[i].fd);
+                "protected connection%s as descriptor %d; not started, rule %s",
+                slot_name(h->list[i].slot, name), path, slot_whom(h->list[i].slot, whom), h->list[i].fd,
+                h->list[i].slot->rule);
             errno = EPERM;
             return false;
         }
     for (unsigned i = 0; i < h->count; i++) {
         int fd = h->list[i].fd, flags = real.fcntl(fd, F_GETFD);
-        log_warn("%s: %s cannot be preloaded; descriptor %d is not handed on to it",
-                 slot_name(h->list[i].slot, name), path, fd);
+        log_warn("%s: %s cannot be preloaded; descriptor %d is not handed on to it, connection%s, rule %s",
+                 slot_name(h->list[i].slot, name), path, fd, slot_whom(h->list[i].slot, whom),
+                 h->list[i].slot->rule);
         if (flags >= 0 && !real.fcntl(fd, F_SETFD, flags | FD_CLOEXEC))
             moving_add(marked, fd, h->list[i].slot);
     }

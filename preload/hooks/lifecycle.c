@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "driver.h"
+#include "embryo.h"
 #include "farewell.h"
 #include "places.h"
 #include "shake.h"
@@ -15,6 +16,8 @@ EXPORT int socket(int domain, int type, int protocol) {
     int fd = real.socket(domain, type, protocol);
     if (fdtable_entry(fd))
         hook_fresh(fd);
+    if (core.active)
+        embryo_note(fd, domain, type);
     return fd;
 }
 
@@ -57,6 +60,7 @@ EXPORT int listen(int fd, int backlog) {
     int saved = errno;
     if (core.active && places_protected(fd))
         core_settle();
+    embryo_forget(fd);
     errno = saved;
     return real.listen(fd, backlog);
 }
@@ -112,16 +116,26 @@ EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len) {
 
 /* --- connect ------------------------------------------------------------------------------------- */
 
+/* It was no connection after all. */
+static void connect_failed(int fd, struct conn *c, struct slot *s, bool shared) {
+    twins_part(fd, s);
+    if (shared) {
+        conn_drop(c);
+        slot_set_state(s, SLOT_EMBRYO);
+    } else if (fdtable_take(fd)) {
+        farewell_free(s);
+    }
+}
+
 static int connect_protected(struct conn *c, int fd, const struct sockaddr *addr, socklen_t len) {
     struct slot *s = c->slot;
+    bool shared = atomic_load(&s->state) == SLOT_EMBRYO;
     conn_publish(c, fd);
     twins_join(fd, s);
     int r = real.connect(fd, addr, len);
     int saved = errno;
     if (r && errno != EINPROGRESS && errno != EINTR) {
-        twins_part(fd, s);
-        if (fdtable_take(fd))
-            farewell_free(s);
+        connect_failed(fd, c, s, shared);
         errno = saved;
         return r;
     }
@@ -131,6 +145,8 @@ static int connect_protected(struct conn *c, int fd, const struct sockaddr *addr
         shake_start(fd, s, c);
         slot_unlock(&s->tx_lock);
     }
+    if (!c->shake && atomic_load(&s->state) == SLOT_SHAKING)
+        shake_prepare(s, c);
     driver_attend(c, DRIVER_PATIENCE_MS);
     errno = saved;
     return r;
@@ -152,7 +168,7 @@ static int connect_any(int fd, const struct sockaddr *addr, socklen_t len) {
     struct sockaddr_storage target;
     if (!addr)
         return real.connect(fd, addr, len);
-    struct slot *s = fdtable_slot(fd);
+    struct slot *s = embryo_of(fd) ? NULL : fdtable_slot(fd);
     if (s && (is_unspec(addr, len) || !same_attempt(fd, s, addr, len)))
         hook_fresh(fd); /* TCP resets here, or the first attempt has failed */
     else if (s)
@@ -161,6 +177,8 @@ static int connect_any(int fd, const struct sockaddr *addr, socklen_t len) {
     struct conn *c = conn_outbound(fd, addr, len);
     if (!c && errno)
         return -1;
+    if (!c && !is_unspec(addr, len))
+        embryo_forget(fd);
     errno = saved;
     if (places_target(addr, len, &target))
         addr = (struct sockaddr *)&target;
@@ -182,6 +200,6 @@ EXPORT int __connect(int fd, const struct sockaddr *addr, socklen_t len) {
 }
 
 EXPORT int shutdown(int fd, int how) {
-    struct slot *s = fdtable_slot(fd);
+    struct slot *s = embryo_of(fd) ? NULL : fdtable_slot(fd);
     return s ? farewell_half(fd, s, how) : real.shutdown(fd, how);
 }

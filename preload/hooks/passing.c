@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "embryo.h"
+#include "farewell.h"
 #include "hook.h"
 #include "log.h"
 #include "moving_ticket.h"
@@ -40,7 +42,7 @@ bool passing_sends(const struct msghdr *msg) {
     struct msghdr m = *msg;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
         for (size_t i = 0; is_rights(c) && i < fds_in(c); i++)
-            if (fdtable_entry(fd_at(c, i)) && fdtable_slot(fd_at(c, i)))
+            if (!embryo_of(fd_at(c, i)) && fdtable_slot(fd_at(c, i)))
                 return true;
     return false;
 }
@@ -62,7 +64,7 @@ static bool collect(struct parcel *p, const struct msghdr *msg) {
             if (p->own == FDS_MAX)
                 return false;
             int fd = fd_at(c, i);
-            p->slots[p->own] = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
+            p->slots[p->own] = embryo_of(fd) ? NULL : fdtable_slot(fd);
             p->socks[p->own] = fd;
             p->fds[p->own++] = fd;
         }
@@ -112,11 +114,11 @@ static bool receiver_protects(int fd, struct parcel *p, char *why, size_t size) 
 }
 
 static ssize_t refuse(const struct parcel *p, const char *to) {
-    char name[SLOT_NAME_MAX];
+    char name[SLOT_NAME_MAX], whom[SLOT_WHOM_MAX];
     for (size_t i = 0; i < p->own; i++)
         if (p->slots[i])
-            log_warn("%s: protected connection not passed on to %s, rule %s", slot_name(p->slots[i], name),
-                     to, p->slots[i]->rule);
+            log_warn("%s: protected connection%s not passed on to %s, rule %s", slot_name(p->slots[i], name),
+                     slot_whom(p->slots[i], whom), to, p->slots[i]->rule);
     errno = EPERM;
     return -1;
 }
@@ -253,10 +255,8 @@ static void give_fds(struct place *p, const struct cmsghdr *c, const int *fds, s
     size_t fit = p->left < CMSG_LEN(0) ? 0 : (p->left - CMSG_LEN(0)) / sizeof(int);
     if (fit > n)
         fit = n;
-    for (size_t i = fit; i < n; i++) {
-        hook_release(fds[i]);
-        real.close(fds[i]);
-    }
+    for (size_t i = fit; i < n; i++)
+        farewell_close(fds[i]);
     if (fit)
         give(p, c, fds, fit * sizeof(int));
     if (fit < n)
@@ -295,27 +295,9 @@ ssize_t passing_receive(int fd, struct msghdr *msg, int flags) {
 
 /* --- fetching ------------------------------------------------------------------------------------ */
 
-/* Of a descriptor that was taken out of another process nobody says what that process knows of it; policy
- * says what it must be. */
-static bool to_be_protected(int fd, struct policy_rule *rule) {
-    struct sockaddr_storage local, peer;
-    socklen_t len = sizeof local, peer_len = sizeof peer;
-    struct policy_self self;
-    struct policy_inbound in;
-    struct policy_outbound out;
-    if (getsockname(fd, (struct sockaddr *)&local, &len) ||
-        getpeername(fd, (struct sockaddr *)&peer, &peer_len) ||
-        (peer.ss_family != AF_INET && peer.ss_family != AF_INET6))
-        return false;
-    const struct policy *p = core_policy(&self);
-    policy_inbound(p, &self, (struct sockaddr *)&local, &in);
-    policy_outbound(p, &self, (struct sockaddr *)&peer, NULL, &out);
-    *rule = in.mode != MTLS_DISABLE ? in.rule : out.rule;
-    return in.mode != MTLS_DISABLE || out.mode != TLS_DISABLE;
-}
-
 bool passing_fetched(int fd) {
-    struct policy_rule rule;
+    struct slot_ends ends;
+    char name[SLOT_NAME_MAX];
     int saved = errno;
     uint64_t cookie = core.active ? conn_cookie(fd) : 0;
     for (int own = cookie ? fdtable_next(0) : -1; own >= 0; own = fdtable_next(own + 1)) {
@@ -325,13 +307,14 @@ bool passing_fetched(int fd) {
             return true;
         }
     }
-    bool refused = cookie && to_be_protected(fd, &rule);
+    bool refused = cookie && conn_ought(fd, &ends);
     errno = saved;
     if (!refused)
         return true;
-    log_warn("descriptor %d: a connection fetched from another process does not bring its protection along; "
-             "refused, rule %s:%d [%s]",
-             fd, rule.file ? rule.file : "-", rule.line, rule.section ? rule.section : "no rule");
+    log_warn(
+        "%s: a connection fetched from another process (descriptor %d) does not bring its protection along; "
+        "refused by rule %s",
+        slot_ends_name(&ends, name), fd, ends.rule);
     real.close(fd);
     errno = EPERM;
     return false;

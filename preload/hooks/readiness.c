@@ -192,7 +192,7 @@ static bool failed(int fd) {
 
 static int filter_set(fd_set *set, int n, int ready) {
     for (int fd = fdtable_next(0); fd >= 0 && fd < n; fd = fdtable_next(fd + 1))
-        if (set_has(set, fd) && !failed(fd) && !filter_readable(fd)) {
+        if (set_has(set, fd) && filter_doubts(fd) && !failed(fd) && !filter_readable(fd)) {
             set_clear(set, fd);
             ready--;
         }

@@ -39,17 +39,10 @@ EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room) {
     return read(fd, buf, n);
 }
 
-static size_t total(const struct iovec *iov, int count) {
-    size_t n = 0;
-    for (int i = 0; i < count; i++)
-        n += iov[i].iov_len;
-    return n;
-}
-
 EXPORT ssize_t readv(int fd, const struct iovec *iov, int count) {
     struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
     if (s && count >= 0 && count <= IOV_MAX) {
-        if (!total(iov, count))
+        if (!hook_any_bytes(iov, count))
             return 0;
         ssize_t got = recv_stream(fd, s, iov, count, 0);
         if (got != CONN_PLAIN)
@@ -61,7 +54,7 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int count) {
 EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags) {
     struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
     if (s && offset == -1 && count >= 0 && count <= IOV_MAX && !(flags & ~(RWF_NOWAIT | RWF_HIPRI))) {
-        if (!total(iov, count))
+        if (!hook_any_bytes(iov, count))
             return 0;
         ssize_t got = recv_stream(fd, s, iov, count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
         if (got != CONN_PLAIN)

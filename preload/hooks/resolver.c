@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "names.h"
+#include "reserve.h"
 
 enum { ADDRESSES_MAX = 32, HOSTENT_ROOM = 4096 };
 
@@ -265,7 +266,7 @@ EXPORT int gethostbyname_r(const char *name, struct hostent *h, char *buf, size_
 
 /* As libc's, these two answer in memory that the next call overwrites. */
 static struct hostent last;
-static char last_room[HOSTENT_ROOM];
+static char last_room[HOSTENT_ROOM] RESERVE;
 
 EXPORT struct hostent *gethostbyname2(const char *name, int family) {
     struct sockaddr_storage found[ADDRESSES_MAX];

@@ -17,12 +17,6 @@ int __dprintf_chk(int, int, const char *, ...);
 int __vdprintf_chk(int, int, const char *, va_list);
 int __vasprintf_chk(char **, int, const char *, va_list);
 
-/* Constructors of other objects may print before ours has run. */
-static void ready(void) {
-    if (!real.fdopen)
-        real_init();
-}
-
 EXPORT FILE *fdopen(int fd, const char *mode) {
     core_init();
     FILE *f = real.fdopen(fd, mode);
@@ -34,7 +28,6 @@ EXPORT FILE *_IO_fdopen(int fd, const char *mode) {
 }
 
 EXPORT int fclose(FILE *f) {
-    ready();
     return atomic_load(&streams_replaced) ? streams_close(f) : real.fclose(f);
 }
 
@@ -61,7 +54,6 @@ static FILE *reopen(const char *path, const char *mode, FILE *f, int fd) {
 }
 
 EXPORT FILE *freopen(const char *path, const char *mode, FILE *f) {
-    ready();
     if (!atomic_load(&streams_replaced))
         return real.freopen(path, mode, f);
     streams_std_sync(streams_now(f)->_fileno); /* it may have turned out to be plaintext */
@@ -98,7 +90,6 @@ static int write_text(int fd, char *text, int n) {
 }
 
 EXPORT int vdprintf(int fd, const char *format, va_list ap) {
-    ready();
     if (!(fdtable_entry(fd) && fdtable_slot(fd)))
         return real.vdprintf(fd, format, ap);
     char *text = NULL;
@@ -107,7 +98,6 @@ EXPORT int vdprintf(int fd, const char *format, va_list ap) {
 }
 
 EXPORT int __vdprintf_chk(int fd, int flag, const char *format, va_list ap) {
-    ready();
     if (!(fdtable_entry(fd) && fdtable_slot(fd)))
         return real.__vdprintf_chk(fd, flag, format, ap);
     char *text = NULL;

@@ -17,10 +17,7 @@ int _IO_getc(FILE *);
 int __fprintf_chk(FILE *, int, const char *, ...);
 int __vfprintf_chk(FILE *, int, const char *, va_list);
 
-/* Constructors of other objects may print before ours has run. */
 static inline FILE *now(FILE *f) {
-    if (__builtin_expect(!real.fwrite, 0))
-        real_init();
     return __builtin_expect(atomic_load_explicit(&streams_replaced, memory_order_relaxed), 0) ? streams_now(f)
                                                                                               : f;
 }

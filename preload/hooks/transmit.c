@@ -7,6 +7,7 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
+#include "options.h"
 #include "passing.h"
 #include "recv.h"
 #include "send.h"
@@ -30,17 +31,9 @@ EXPORT ssize_t __write(int fd, const void *buf, size_t n) {
     return write(fd, buf, n);
 }
 
-/* The kernel does nothing at all for an empty vector, and judges a wrong one. */
-static bool vector_bytes(const struct iovec *iov, int count) {
-    for (int i = 0; i < count; i++)
-        if (iov[i].iov_len)
-            return true;
-    return false;
-}
-
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int count) {
     struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
-    if (s && count >= 0 && count <= IOV_MAX && vector_bytes(iov, count)) {
+    if (s && count >= 0 && count <= IOV_MAX && hook_any_bytes(iov, count)) {
         ssize_t sent = send_stream(fd, s, iov, count, 0);
         if (sent != CONN_PLAIN)
             return sent;
@@ -50,7 +43,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int count) {
 
 EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags) {
     struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
-    if (s && offset == -1 && count >= 0 && count <= IOV_MAX && vector_bytes(iov, count) &&
+    if (s && offset == -1 && count >= 0 && count <= IOV_MAX && hook_any_bytes(iov, count) &&
         !(flags & ~(RWF_NOWAIT | RWF_HIPRI))) {
         ssize_t sent = send_stream(fd, s, iov, count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
         if (sent != CONN_PLAIN)
@@ -63,10 +56,8 @@ EXPORT ssize_t pwritev64v2(int fd, const struct iovec *iov, int count, off64_t o
     return pwritev2(fd, iov, count, offset, flags);
 }
 
-static bool refused(int flags) {
-    if (flags & MSG_OOB)
-        errno = EOPNOTSUPP;
-    return flags & MSG_OOB;
+static bool refused(const struct slot *s, int flags) {
+    return (flags & MSG_OOB) && options_refuse(s, "MSG_OOB", EOPNOTSUPP) < 0;
 }
 
 /* Flags that mean something for a byte stream; the rest is for the kernel alone. */
@@ -75,7 +66,7 @@ enum { STREAM_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE };
 EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags) {
     struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
     if (s) {
-        if (refused(flags))
+        if (refused(s, flags))
             return -1;
         ssize_t sent = transmit(fd, s, buf, n, flags & STREAM_FLAGS);
         if (sent != CONN_PLAIN)
@@ -122,7 +113,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags) {
         return fast_open(fd, msg->msg_iov, (int)msg->msg_iovlen, flags, msg->msg_name, msg->msg_namelen);
     struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
     if (s && msg && msg->msg_iovlen <= IOV_MAX) {
-        if (refused(flags))
+        if (refused(s, flags))
             return -1;
         ssize_t sent = send_stream(fd, s, msg->msg_iov, (int)msg->msg_iovlen, flags & STREAM_FLAGS);
         if (sent != CONN_PLAIN)
@@ -160,8 +151,10 @@ static ssize_t copy_piece(int out, struct slot *s, int in, off_t *offset, size_t
     if (!scratch)
         return -1;
     off_t at = offset ? *offset : lseek(in, 0, SEEK_CUR);
-    if (at < 0)
+    if (at < 0) {
+        errno = EINVAL; /* also what does not seek */
         return -1;
+    }
     ssize_t got = pread(in, scratch->file, n < sizeof scratch->file ? n : sizeof scratch->file, at);
     if (got <= 0)
         return got;

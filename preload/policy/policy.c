@@ -71,10 +71,14 @@ static void deliver(struct policy_reading *r, policy_report_fn *report, void *ar
 }
 
 static struct policy *new_table(const char *name, const char *dir, size_t dir_len, size_t text_len) {
-    struct policy *p = calloc(1, sizeof *p);
-    if (!p)
+    struct policy_pool pool = {.head = NULL};
+    policy_pool_reserve(&pool, 4096 + text_len * 6);
+    struct policy *p = policy_pool_alloc(&pool, sizeof *p);
+    if (!p) {
+        policy_pool_free(&pool);
         return NULL;
-    policy_pool_reserve(&p->pool, 4096 + text_len * 6);
+    }
+    p->pool = pool;
     p->file = policy_pool_copy(&p->pool, name, strlen(name));
     p->directory = dir_len ? policy_pool_copy(&p->pool, dir, dir_len) : NULL;
     p->mesh.mesh = (struct policy_mesh){.trust_domain = "cluster.local",
@@ -108,11 +112,15 @@ static struct policy *read_table(struct policy *p, const char *text, size_t len,
     return NULL;
 }
 
+/* A name's length up to the slash of its last part. */
+static size_t directory_len(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) + (slash == path) : 0;
+}
+
 struct policy *policy_parse(const char *name, const char *text, size_t len, policy_report_fn *report,
                             void *arg) {
-    const char *slash = strrchr(name, '/');
-    size_t dir = slash ? (size_t)(slash - name) + (slash == name) : 0;
-    struct policy *p = new_table(name, name, dir, len);
+    struct policy *p = new_table(name, name, directory_len(name), len);
     if (!p) {
         if (report)
             report(arg, POLICY_ERROR, name, 0, "out of memory while reading the table");
@@ -121,10 +129,20 @@ struct policy *policy_parse(const char *name, const char *text, size_t len, poli
     return read_table(p, text, len, report, arg);
 }
 
+/* What a table of usual size is read into. */
+struct page {
+    char text[4096];
+};
+
+static void release(char *text, const struct page *small) {
+    if (text != small->text)
+        free(text);
+}
+
 /* Reads until the end or an error; returns the bytes, or -1 with errno. *text grows as needed. */
-static ssize_t read_all(int fd, char **text) {
-    size_t room = 4096, n = 0;
-    for (*text = malloc(room); *text;) {
+static ssize_t read_all(int fd, struct page *small, char **text) {
+    size_t room = sizeof small->text, n = 0;
+    for (*text = small->text; *text;) {
         ssize_t got = read(fd, *text + n, room - n);
         if (got < 0 && errno == EINTR)
             continue;
@@ -134,11 +152,15 @@ static ssize_t read_all(int fd, char **text) {
         if (n < room)
             continue;
         room *= 4;
-        char *more = room <= TABLE_BYTES_MAX ? realloc(*text, room) : NULL;
+        char *more = room > TABLE_BYTES_MAX ? NULL
+                     : *text == small->text ? malloc(room)
+                                            : realloc(*text, room);
+        if (more && *text == small->text)
+            memcpy(more, small->text, n);
         if (!more)
             errno = EFBIG;
         if (!more)
-            free(*text);
+            release(*text, small);
         *text = more;
     }
     return -1;
@@ -146,64 +168,65 @@ static ssize_t read_all(int fd, char **text) {
 
 /* The whole of a file; NULL with errno when it cannot be read. Without stdio, because every start of a
  * wrapped program comes through here, and most have no other use for it so early. */
-static char *slurp(const char *path, size_t *len) {
+static char *slurp(const char *path, struct page *small, size_t *len) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return NULL;
     char *text = NULL;
-    ssize_t n = read_all(fd, &text);
+    ssize_t n = read_all(fd, small, &text);
     int saved = errno;
     close(fd);
     errno = saved;
     if (n < 0) {
-        free(text);
+        release(text, small);
         return NULL;
     }
     *len = (size_t)n;
     return text;
 }
 
-/* The table's directory, absolute where the working directory is known: daemons change it later. */
-static size_t directory_of(const char *path, char *out, size_t size) {
-    const char *slash = strrchr(path, '/');
-    size_t dir = slash ? (size_t)(slash - path) + (slash == path) : 0;
-    size_t n = 0;
-    if (path[0] != '/' && getcwd(out, size))
-        n = strlen(out);
-    if (n + dir + 2 > size)
-        return 0;
-    if (n && dir)
-        out[n++] = '/';
-    memcpy(out + n, path, dir);
-    return n + dir;
+/* The table's directory has to be absolute where the working directory is known: daemons change it later.
+ * Only at the start is the name a relative one, so no thread with a small stack comes here. */
+__attribute__((noinline)) static struct policy *table_here(const char *path, size_t len) {
+    char dir[4096];
+    size_t n = getcwd(dir, sizeof dir) ? strlen(dir) : 0, more = directory_len(path);
+    if (n + more + 2 > sizeof dir)
+        return new_table(path, dir, 0, len);
+    if (n && more)
+        dir[n++] = '/';
+    memcpy(dir + n, path, more);
+    return new_table(path, dir, n + more, len);
+}
+
+static void unreadable(const char *path, int error, policy_report_fn *report, void *arg) {
+    char message[256];
+    const char *reason = strerrordesc_np(error);
+    snprintf(message, sizeof message, "cannot read the policy table: %s", reason ? reason : "unknown error");
+    report(arg, POLICY_ERROR, path, 0, message);
 }
 
 struct policy *policy_load(const char *path, policy_report_fn *report, void *arg) {
-    char dir[4096], message[256];
     size_t len = 0;
     errno = 0;
-    char *text = slurp(path, &len);
-    struct policy *p = text ? new_table(path, dir, directory_of(path, dir, sizeof dir), len) : NULL;
-    if (!p) {
-        const char *reason = strerrordesc_np(text ? ENOMEM : errno);
-        snprintf(message, sizeof message, "cannot read the policy table: %s",
-                 reason ? reason : "unknown error");
-        if (report)
-            report(arg, POLICY_ERROR, path, 0, message);
-        free(text);
-        return NULL;
-    }
-    p = read_table(p, text, len, report, arg);
-    free(text);
+    struct page small;
+    char *text = slurp(path, &small, &len);
+    struct policy *p = !text            ? NULL
+                       : path[0] == '/' ? new_table(path, path, directory_len(path), len)
+                                        : table_here(path, len);
+    if (p)
+        p = read_table(p, text, len, report, arg);
+    else if (report)
+        unreadable(path, text ? ENOMEM : errno, report, arg);
+    release(text, &small);
     return p;
 }
 
 void policy_free(struct policy *p) {
     if (!p)
         return;
+    struct policy_pool pool = p->pool; /* which p is in */
     policy_intern_free(p);
-    policy_pool_free(&p->pool);
-    free(p);
+    policy_pool_free(&pool);
 }
 
 const struct policy_mesh *policy_mesh(const struct policy *p) {

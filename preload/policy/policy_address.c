@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
@@ -42,6 +41,20 @@ static bool parse_bits(const char *s, unsigned max, unsigned *bits) {
     return v <= max;
 }
 
+/* As inet_pton takes it: four decimal numbers, none with a zero in front. */
+static bool parse_v4(const char *s, uint8_t out[4]) {
+    for (int i = 0; i < 4; i++) {
+        unsigned v = 0, digits = 0;
+        for (; *s >= '0' && *s <= '9' && digits < 4; s++, digits++)
+            v = v * 10 + (unsigned)(*s - '0');
+        if (!digits || v > 255 || (digits > 1 && s[-(int)digits] == '0') || *s != (i < 3 ? '.' : '\0'))
+            return false;
+        out[i] = (uint8_t)v;
+        s++;
+    }
+    return true;
+}
+
 /* A prefix with bits set behind the mask is refused: it is more often a typing mistake than a wish. */
 bool policy_value_address(const char *s, bool cidr, struct policy_address *out) {
     char text[INET6_ADDRSTRLEN + 1];
@@ -53,13 +66,13 @@ bool policy_value_address(const char *s, bool cidr, struct policy_address *out) 
         return false;
     memcpy(text, s, len);
     text[len] = '\0';
-    if (inet_pton(AF_INET, text, v4) == 1) {
+    bool dotted = memchr(text, ':', len) == NULL;
+    if (parse_v4(text, v4)) {
         memcpy(out->byte, mapped, sizeof mapped);
         memcpy(out->byte + 12, v4, 4);
-    } else if (inet_pton(AF_INET6, text, out->byte) != 1) {
+    } else if (dotted || inet_pton(AF_INET6, text, out->byte) != 1) {
         return false;
     }
-    bool dotted = memchr(text, ':', len) == NULL;
     if (slash && !parse_bits(slash + 1, dotted ? 32 : 128, &bits))
         return false;
     if (slash && dotted)
@@ -92,15 +105,31 @@ bool policy_address_of(const struct sockaddr *sa, struct policy_address *out, ui
     return false;
 }
 
+static char *put_number(char *at, unsigned v) {
+    if (v >= 100)
+        *at++ = (char)('0' + v / 100);
+    if (v >= 10)
+        *at++ = (char)('0' + v / 10 % 10);
+    *at++ = (char)('0' + v % 10);
+    *at = '\0';
+    return at;
+}
+
+/* inet_ntop is printf inside; the common case does without. */
 void policy_address_text(const struct policy_address *a, char out[POLICY_ADDRESS_TEXT]) {
     bool v4 = policy_address_is_v4(a);
-    const void *from = v4 ? (const void *)(a->byte + 12) : (const void *)a->byte;
-    if (!inet_ntop(v4 ? AF_INET : AF_INET6, from, out, POLICY_ADDRESS_TEXT))
-        out[0] = '\0';
-    unsigned bits = a->bits;
-    if (bits < 128) {
-        size_t len = strlen(out);
-        snprintf(out + len, POLICY_ADDRESS_TEXT - len, "/%u", v4 ? bits - 96 : bits);
+    char *at = out;
+    for (int i = 12; v4 && i < 16; i++) {
+        at = put_number(at, a->byte[i]);
+        *at++ = '.';
+    }
+    if (v4)
+        *--at = '\0';
+    else
+        at = inet_ntop(AF_INET6, a->byte, out, POLICY_ADDRESS_TEXT) ? out + strlen(out) : stpcpy(out, "");
+    if (a->bits < 128) {
+        *at++ = '/';
+        put_number(at, v4 ? a->bits - 96u : a->bits);
     }
 }
 

@@ -29,7 +29,8 @@ static void mark_ignored(struct policy_reading *r, struct policy_accept *a) {
 }
 
 static char *full_name(struct policy *p, const struct policy_object *o, const char *name) {
-    return policy_pool_format(&p->pool, "%s.%s.svc.%s", name, o->ns, p->mesh.cluster_domain);
+    return policy_pool_join(&p->pool,
+                            (const char *const[]){name, ".", o->ns, ".svc.", p->mesh.cluster_domain, NULL});
 }
 
 static void complete_object(struct policy_reading *r, struct policy_object *o) {
@@ -67,8 +68,11 @@ void policy_complete_names(struct policy_reading *r) {
             if (!o->ns)
                 o->ns = kind == KIND_MESH_POLICY ? "" : r->p->mesh.mesh.namespace_;
             if (!strchr(o->section, ' ')) /* named by metadata */
-                o->section = *o->ns ? policy_pool_format(&r->p->pool, "%s %s/%s", o->section, o->ns, o->name)
-                                    : policy_pool_format(&r->p->pool, "%s %s", o->section, o->name);
+                o->section = *o->ns
+                                 ? policy_pool_join(&r->p->pool, (const char *const[]){o->section, " ", o->ns,
+                                                                                       "/", o->name, NULL})
+                                 : policy_pool_join(&r->p->pool,
+                                                    (const char *const[]){o->section, " ", o->name, NULL});
             complete_object(r, o);
         }
 }
@@ -88,8 +92,8 @@ static void link_workload(struct policy *p, struct policy_service *s, struct pol
 }
 
 static void add_identity(struct policy *p, struct policy_service *s, const char *ns, const char *account) {
-    const char *uri =
-        policy_pool_format(&p->pool, "spiffe://%s/ns/%s/sa/%s", p->mesh.mesh.trust_domain, ns, account);
+    const char *uri = policy_pool_join(&p->pool, (const char *const[]){"spiffe://", p->mesh.mesh.trust_domain,
+                                                                       "/ns/", ns, "/sa/", account, NULL});
     if (uri && !policy_list_has(&s->identities, uri))
         policy_list_add(&p->pool, &s->identities, uri);
 }

@@ -129,7 +129,8 @@ static void index_accept(struct policy *p, struct policy_accept *a) {
         else
             p->mesh_policy = a;
     } else if (peer && a->o.labels) {
-        const char *label = policy_pool_format(&p->pool, "%s=%s", a->o.labels->key, a->o.labels->value);
+        const char *label = policy_pool_join(
+            &p->pool, (const char *const[]){a->o.labels->key, "=", a->o.labels->value, NULL});
         if (label)
             put_name(p, INDEX_PEER_LABEL, a->o.ns, label, a);
     } else if (peer || !a->targets.count) {

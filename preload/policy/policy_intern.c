@@ -35,11 +35,27 @@ static struct policy_interned *make(const char *host, uint16_t port, uint32_t ha
     return e;
 }
 
+/* Made by the first answer, because most programs never ask. NULL when there is no memory. */
+static policy_intern_bucket *buckets_of(const struct policy *p) {
+    /* The table is const to everyone else; what belongs to this file is atomic and made for sharing. */
+    policy_intern_bucket *_Atomic *place = (policy_intern_bucket * _Atomic *)&p->interned;
+    policy_intern_bucket *known = atomic_load(place);
+    if (known)
+        return known;
+    policy_intern_bucket *fresh = calloc(INTERN_BUCKETS, sizeof *fresh);
+    if (atomic_compare_exchange_strong(place, &known, fresh))
+        return fresh;
+    free(fresh);
+    return known;
+}
+
 /* NULL when there is no memory. */
 const struct policy_interned *policy_intern(const struct policy *p, const char *host, uint16_t port) {
     uint32_t hash = policy_hash(port, host, strlen(host));
-    /* The table is const to everyone else; the intern buckets are atomics made for sharing. */
-    policy_intern_bucket *bucket = (policy_intern_bucket *)&p->interned[hash % INTERN_BUCKETS];
+    policy_intern_bucket *all = buckets_of(p);
+    if (!all)
+        return NULL;
+    policy_intern_bucket *bucket = &all[hash % INTERN_BUCKETS];
     struct policy_interned *head = atomic_load_explicit(bucket, memory_order_acquire), *fresh = NULL;
     for (;;) {
         const struct policy_interned *known = find(head, host, port, hash);
@@ -57,12 +73,14 @@ const struct policy_interned *policy_intern(const struct policy *p, const char *
 }
 
 void policy_intern_free(struct policy *p) {
-    for (size_t i = 0; i < INTERN_BUCKETS; i++) {
-        struct policy_interned *e = atomic_load(&p->interned[i]);
+    policy_intern_bucket *all = atomic_load(&p->interned);
+    for (size_t i = 0; all && i < INTERN_BUCKETS; i++) {
+        struct policy_interned *e = atomic_load(&all[i]);
         while (e) {
             struct policy_interned *next = e->next;
             free(e);
             e = next;
         }
     }
+    free(all);
 }

@@ -20,7 +20,7 @@ static const struct policy_key mesh_keys[] = {
     {"handshake_timeout", VALUE_DURATION, AT(policy_mesh_section, mesh.handshake_timeout_ms), 0, BASE_OBJECT},
     {"permissive_wait", VALUE_DURATION, AT(policy_mesh_section, mesh.permissive_wait_ms), 0, BASE_OBJECT},
     {"onPolicyChange", VALUE_ON_CHANGE, AT(policy_mesh_section, mesh.close_on_change), 0, BASE_OBJECT},
-    {NULL, VALUE_STRING, 0, 0, BASE_OBJECT},
+    {"", VALUE_STRING, 0, 0, BASE_OBJECT},
 };
 
 static const struct policy_key mesh_policy_keys[] = {
@@ -30,7 +30,7 @@ static const struct policy_key mesh_policy_keys[] = {
     {"principals", VALUE_PRINCIPALS, AT(policy_accept, principals), KEY_REPEATS, BASE_OBJECT},
     {"portLevelMtls.#.mode", VALUE_MTLS_MODE, AT(policy_port, mode), 0, BASE_PORT},
     {"metadata.name", VALUE_NAME, AT(policy_object, name), 0, BASE_OBJECT},
-    {NULL, VALUE_STRING, 0, 0, BASE_OBJECT},
+    {"", VALUE_STRING, 0, 0, BASE_OBJECT},
 };
 
 static const struct policy_key policy_keys[] = {
@@ -43,7 +43,7 @@ static const struct policy_key policy_keys[] = {
     {"portLevelMtls.#.mode", VALUE_MTLS_MODE, AT(policy_port, mode), 0, BASE_PORT},
     {"metadata.name", VALUE_NAME, AT(policy_object, name), 0, BASE_OBJECT},
     {"metadata.namespace", VALUE_NAMESPACE, AT(policy_object, ns), 0, BASE_OBJECT},
-    {NULL, VALUE_STRING, 0, 0, BASE_OBJECT},
+    {"", VALUE_STRING, 0, 0, BASE_OBJECT},
 };
 
 static const struct policy_key peer_keys[] = {
@@ -56,7 +56,7 @@ static const struct policy_key peer_keys[] = {
     {"portLevelMtls.#.mode", VALUE_MTLS_MODE_OR_UNSET, AT(policy_port, mode), 0, BASE_PORT},
     {"metadata.name", VALUE_NAME, AT(policy_object, name), 0, BASE_OBJECT},
     {"metadata.namespace", VALUE_NAMESPACE, AT(policy_object, ns), 0, BASE_OBJECT},
-    {NULL, VALUE_STRING, 0, 0, BASE_OBJECT},
+    {"", VALUE_STRING, 0, 0, BASE_OBJECT},
 };
 
 static const struct policy_key dest_keys[] = {
@@ -88,7 +88,7 @@ static const struct policy_key dest_keys[] = {
     {"outlierDetection.*", VALUE_NO_EFFECT, 0, KEY_REPEATS, BASE_OBJECT},
     {"metadata.name", VALUE_NAME, AT(policy_object, name), 0, BASE_OBJECT},
     {"metadata.namespace", VALUE_NAMESPACE, AT(policy_object, ns), 0, BASE_OBJECT},
-    {NULL, VALUE_STRING, 0, 0, BASE_OBJECT},
+    {"", VALUE_STRING, 0, 0, BASE_OBJECT},
 };
 
 static const struct policy_key service_keys[] = {
@@ -100,7 +100,7 @@ static const struct policy_key service_keys[] = {
     {"hosts", VALUE_HOSTS, AT(policy_service, hosts), KEY_REPEATS, BASE_OBJECT},
     {"metadata.name", VALUE_NAME, AT(policy_object, name), 0, BASE_OBJECT},
     {"metadata.namespace", VALUE_NAMESPACE, AT(policy_object, ns), 0, BASE_OBJECT},
-    {NULL, VALUE_STRING, 0, 0, BASE_OBJECT},
+    {"", VALUE_STRING, 0, 0, BASE_OBJECT},
 };
 
 static const struct policy_key workload_keys[] = {
@@ -116,7 +116,7 @@ static const struct policy_key workload_keys[] = {
     {"environment", VALUE_ENVIRONMENT, AT(policy_workload, environment), KEY_REPEATS, BASE_OBJECT},
     {"metadata.name", VALUE_NAME, AT(policy_object, name), 0, BASE_OBJECT},
     {"metadata.namespace", VALUE_NAMESPACE, AT(policy_object, ns), 0, BASE_OBJECT},
-    {NULL, VALUE_STRING, 0, 0, BASE_OBJECT},
+    {"", VALUE_STRING, 0, 0, BASE_OBJECT},
 };
 
 static const struct {
@@ -144,7 +144,7 @@ static const char *kind_candidate(const void *arg, size_t i) {
 
 static const char *key_candidate(const void *arg, size_t i) {
     const struct policy_key *keys = arg;
-    return keys[i].pattern;
+    return keys[i].pattern[0] ? keys[i].pattern : NULL;
 }
 
 static enum policy_kind find_kind(struct policy_reading *r, const char *word) {
@@ -207,14 +207,23 @@ static struct policy_object *new_object(struct policy_reading *r, enum policy_ki
     return o;
 }
 
+static bool is_blank(char c) {
+    return c == ' ' || c == '\t';
+}
+
 void policy_keys_open(struct policy_reading *r, const char *header) {
     char text[POLICY_SECTION_MAX + 1];
-    size_t skip = strspn(header, " \t"), len = strlen(header + skip);
-    memcpy(text, header + skip, len + 1);
-    while (len && (text[len - 1] == ' ' || text[len - 1] == '\t'))
+    while (is_blank(*header))
+        header++;
+    size_t len = strlen(header), word = 0;
+    memcpy(text, header, len + 1);
+    while (len && is_blank(text[len - 1]))
         text[--len] = '\0';
-    size_t word = strcspn(text, " \t");
-    char *rest = text + word + strspn(text + word, " \t");
+    while (text[word] && !is_blank(text[word]))
+        word++;
+    char *rest = text + word;
+    while (is_blank(*rest))
+        rest++;
     const char *section = policy_pool_copy(&r->p->pool, text, len);
     text[word] = '\0';
     enum policy_kind kind = find_kind(r, text);
@@ -238,7 +247,7 @@ static bool pattern_fits(const char *pattern, const char *key, const char **port
     while (*pattern && *pattern != '*') {
         if (*pattern == '#') {
             *port = key;
-            size_t digits = strcspn(key, ".");
+            size_t digits = policy_value_until(key, '.');
             if (digits == 0)
                 return false;
             key += digits;
@@ -282,7 +291,7 @@ static void unknown_key(struct policy_reading *r, const char *key) {
 
 static bool port_of(struct policy_reading *r, const char *text, struct policy_port **out) {
     uint16_t number;
-    size_t len = strcspn(text, ".");
+    size_t len = policy_value_until(text, '.');
     if (!policy_value_port(text, len, &number)) {
         policy_fail(r, r->line, "found port '%.*s', expected a number from 1 to 65535", (int)len, text);
         return false;
@@ -321,7 +330,7 @@ void policy_keys_set(struct policy_reading *r, const char *key, const char *valu
     strncpy(r->key, key, sizeof r->key - 1);
     if (r->object->kind == KIND_DESTINATION_RULE && strncmp(key, prefix, sizeof prefix - 1) == 0)
         key += sizeof prefix - 1;
-    for (const struct policy_key *k = kinds[r->object->kind].keys; k->pattern; k++) {
+    for (const struct policy_key *k = kinds[r->object->kind].keys; k->pattern[0]; k++) {
         const char *digits = NULL, *rest = NULL;
         struct policy_port *port = NULL;
         if (k->pattern[0] != key[0] || !pattern_fits(k->pattern, key, &digits, &rest))

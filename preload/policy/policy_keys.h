@@ -7,12 +7,13 @@
 enum policy_key_flags { KEY_REPEATS = 1, KEY_NEGATED = 2 };
 enum policy_key_base { BASE_OBJECT, BASE_PORT, BASE_TLS, BASE_PORT_TLS };
 
+/* Without pointers, which the loader would relocate at every start of a wrapped program. */
 struct policy_key {
-    const char *pattern; /* "#" is a port number, a "*" at the end anything */
-    enum policy_value type;
-    size_t offset; /* of the member that takes the value, in the base */
-    unsigned flags;
-    enum policy_key_base base;
+    char pattern[44]; /* "#" is a port number, a "*" at the end anything; empty: the end of the table */
+    enum policy_value type : 8;
+    unsigned offset : 16; /* of the member that takes the value, in the base */
+    unsigned flags : 8;
+    enum policy_key_base base : 8;
 };
 
 /* Checks value and puts it where k says. r->key is the key as written; rest what "*" stood for. */

@@ -22,15 +22,23 @@ static const char *account_of(const struct policy *p, const char *ns, const char
     return s && s->workload_count ? s->workloads[0]->effective_account : name;
 }
 
-bool policy_self(const struct policy *p, const char *workload, struct policy_self *out) {
-    *out = (struct policy_self){.namespace_ = p->mesh.mesh.namespace_, .account = "default"};
+bool policy_self_named(const char *workload) {
     if (!workload || !*workload)
         return true;
     const char *slash = strchr(workload, '/');
     const char *name = slash ? slash + 1 : workload;
-    if (!policy_value_name(name, strlen(name), true) ||
-        (slash && !policy_value_name(workload, (size_t)(slash - workload), false)))
+    return policy_value_name(name, strlen(name), true) &&
+           (!slash || policy_value_name(workload, (size_t)(slash - workload), false));
+}
+
+bool policy_self(const struct policy *p, const char *workload, struct policy_self *out) {
+    *out = (struct policy_self){.namespace_ = p->mesh.mesh.namespace_, .account = "default"};
+    if (!workload || !*workload)
+        return true;
+    if (!policy_self_named(workload))
         return false;
+    const char *slash = strchr(workload, '/');
+    const char *name = slash ? slash + 1 : workload;
     if (slash)
         out->namespace_ = intern_text(p, workload, (size_t)(slash - workload));
     out->name = intern_text(p, name, strlen(name));

@@ -4,9 +4,8 @@
  * allocation is remembered, so that callers may go on and the reading fails once, at its end.
  */
 #include "policy_table.h"
+#include "reserve.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,9 +15,31 @@ struct policy_chunk {
     max_align_t data[];
 };
 
+/* For the first table, which every start reads: small programs have no use for a heap so early. */
+static union {
+    struct policy_chunk chunk;
+    char bytes[16384];
+} ready RESERVE;
+static atomic_flag ready_used = ATOMIC_FLAG_INIT;
+
+static struct policy_chunk *new_chunk(size_t room) {
+    if (room <= sizeof ready - sizeof(struct policy_chunk) && !atomic_flag_test_and_set(&ready_used))
+        return &ready.chunk;
+    return calloc(1, sizeof(struct policy_chunk) + room);
+}
+
+static void free_chunk(struct policy_chunk *c) {
+    if (c != &ready.chunk) {
+        free(c);
+        return;
+    }
+    memset(&ready, 0, sizeof *c + c->used);
+    atomic_flag_clear(&ready_used);
+}
+
 void policy_pool_reserve(struct policy_pool *pool, size_t size) {
     size_t room = size < 4096 ? 4096 : size;
-    struct policy_chunk *c = calloc(1, sizeof *c + room);
+    struct policy_chunk *c = new_chunk(room);
     if (!c) {
         pool->failed = true;
         return;
@@ -48,20 +69,21 @@ char *policy_pool_copy(struct policy_pool *pool, const char *s, size_t len) {
     return copy;
 }
 
-char *policy_pool_format(struct policy_pool *pool, const char *fmt, ...) {
-    char text[1024];
-    va_list ap;
-    va_start(ap, fmt);
-    int n = vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    size_t len = n < 0 ? 0 : (size_t)n;
-    return policy_pool_copy(pool, text, len < sizeof text ? len : sizeof text - 1);
+/* Every start of a wrapped program comes through here, and most have no use for printf so early. */
+char *policy_pool_join(struct policy_pool *pool, const char *const *parts) {
+    size_t len = 0;
+    for (size_t i = 0; parts[i]; i++)
+        len += strlen(parts[i]);
+    char *joined = policy_pool_alloc(pool, len + 1), *at = joined;
+    for (size_t i = 0; at && parts[i]; i++)
+        at = stpcpy(at, parts[i]);
+    return joined;
 }
 
 void policy_pool_free(struct policy_pool *pool) {
     while (pool->head) {
         struct policy_chunk *next = pool->head->next;
-        free(pool->head);
+        free_chunk(pool->head);
         pool->head = next;
     }
 }

@@ -52,7 +52,8 @@ static const char *path_of(struct policy_reading *r, const char *value) {
         return keep(r, value);
     while (value[0] == '.' && value[1] == '/')
         value += 2;
-    return policy_pool_format(&r->p->pool, "%s%s%s", dir, dir[strlen(dir) - 1] == '/' ? "" : "/", value);
+    return policy_pool_join(&r->p->pool,
+                            (const char *const[]){dir, dir[strlen(dir) - 1] == '/' ? "" : "/", value, NULL});
 }
 
 static void lower_case(char *s) {
@@ -177,7 +178,7 @@ static void store_address(struct policy_reading *r, struct policy_address **list
 static void store_port(struct policy_reading *r, struct policy_service_port **list, size_t *count,
                        bool target, const char *item) {
     struct policy_service_port port;
-    size_t len = target ? strcspn(item, ":") : strlen(item);
+    size_t len = target ? policy_value_until(item, ':') : strlen(item);
     bool ok = policy_value_port(item, len, &port.port);
     port.target = port.port;
     if (ok && item[len] == ':')
@@ -255,8 +256,9 @@ static void store_item(struct policy_reading *r, const struct policy_key *k, voi
 static void store_list(struct policy_reading *r, const struct policy_key *k, void *slot, const char *value) {
     char item[POLICY_LINE_MAX + 1];
     for (const char *s = value;; s++) {
-        s += strspn(s, " \t");
-        size_t len = strcspn(s, ","), cut = len;
+        while (*s == ' ' || *s == '\t')
+            s++;
+        size_t len = policy_value_until(s, ','), cut = len;
         while (cut && (s[cut - 1] == ' ' || s[cut - 1] == '\t'))
             cut--;
         if (cut == 0) {

@@ -38,8 +38,8 @@ struct policy_pool {
 /* Zeroed memory, NULL (and failed) when there is none. */
 void *policy_pool_alloc(struct policy_pool *pool, size_t size);
 char *policy_pool_copy(struct policy_pool *pool, const char *s, size_t len);
-char *policy_pool_format(struct policy_pool *pool, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+/* The strings one behind the other; behind the last one is NULL. */
+char *policy_pool_join(struct policy_pool *pool, const char *const *parts);
 void policy_pool_reserve(struct policy_pool *pool, size_t size);
 void policy_pool_free(struct policy_pool *pool);
 
@@ -226,7 +226,7 @@ struct policy {
     uint64_t wildcard_lengths[4]; /* a bit per length of what follows the star */
     uint64_t prefix_lengths[3];   /* a bit per CIDR prefix length */
     bool any_peer;
-    policy_intern_bucket interned[INTERN_BUCKETS];
+    policy_intern_bucket *_Atomic interned; /* INTERN_BUCKETS of them; NULL until the first answer */
 };
 
 /* The reading of one table: where we are and what was found. */
@@ -310,6 +310,9 @@ enum policy_value {
     VALUE_NO_EFFECT,
     VALUE_REFUSED,
 };
+/* How many characters stand before the first `stop` or the end. (strcspn is a page of libc and one of its
+ * tables, at every start of a wrapped program.) */
+size_t policy_value_until(const char *s, char stop);
 bool policy_value_name(const char *s, size_t len, bool dots);
 bool policy_value_address(const char *s, bool cidr, struct policy_address *out);
 bool policy_value_port(const char *s, size_t len, uint16_t *out);

@@ -6,6 +6,13 @@
 
 #include <string.h>
 
+size_t policy_value_until(const char *s, char stop) {
+    size_t n = 0;
+    while (s[n] && s[n] != stop)
+        n++;
+    return n;
+}
+
 static bool is_name_char(char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }

@@ -203,12 +203,14 @@ static const char *or_empty(const char *s) {
     return s ? s : "";
 }
 
-static int make_key(const struct handshake_config *cfg, char *out, size_t size) {
-    int n = snprintf(out, size, "%d%d%d\n%s\n%s\n%s\n%s\n%s\n%s\n%s", cfg->server, cfg->spiffe,
-                     cfg->alpn_istio, or_empty(cfg->identity_dir), or_empty(cfg->namespace_),
-                     or_empty(cfg->account), or_empty(cfg->certificate), or_empty(cfg->private_key),
-                     or_empty(cfg->ca_file), or_empty(cfg->trust_domain));
-    return n > 0 && (size_t)n < size ? n : -1;
+/* To be freed; NULL: out of memory. Long names are too much for the stack of a small thread. */
+static char *make_key(const struct handshake_config *cfg) {
+    char *out = NULL;
+    int n = asprintf(&out, "%d%d%d\n%s\n%s\n%s\n%s\n%s\n%s\n%s", cfg->server, cfg->spiffe, cfg->alpn_istio,
+                     or_empty(cfg->identity_dir), or_empty(cfg->namespace_), or_empty(cfg->account),
+                     or_empty(cfg->certificate), or_empty(cfg->private_key), or_empty(cfg->ca_file),
+                     or_empty(cfg->trust_domain));
+    return n > 0 ? out : NULL;
 }
 
 static void free_entry(struct entry *e) {
@@ -239,13 +241,14 @@ static struct entry *find(const char *key) {
     return NULL;
 }
 
-static struct entry *add(const struct handshake_config *cfg, const char *key, int key_len, char *error) {
-    struct entry *e = calloc(1, sizeof *e + (size_t)key_len + 1);
+static struct entry *add(const struct handshake_config *cfg, const char *key, char *error) {
+    size_t len = strlen(key);
+    struct entry *e = calloc(1, sizeof *e + len + 1);
     if (!e) {
         fail(error, "out of memory");
         return NULL;
     }
-    memcpy(e->key, key, (size_t)key_len + 1);
+    memcpy(e->key, key, len + 1);
     if (credentials_files(cfg, &e->files, error) == 0) {
         credentials_stamp(&e->files, &e->stamp); /* before reading: a later change shows */
         e->live = make(cfg, &e->files, error);
@@ -315,12 +318,11 @@ void context_freeze(void) {
 }
 
 struct context *context_get(const struct handshake_config *cfg, char *error) {
-    char key[4 * PATH_MAX];
-    int len = make_key(cfg, key, sizeof key);
+    char *key = make_key(cfg);
     (void)pthread_once(&once, start);
-    if (len < 0 || !slimctx()) {
-        fail(error,
-             len < 0 ? "the names of the certificate files are too long" : "OpenSSL cannot be initialised");
+    if (!key || !slimctx()) {
+        fail(error, key ? "OpenSSL cannot be initialised" : "out of memory");
+        free(key);
         return NULL;
     }
     struct context *c = NULL;
@@ -330,7 +332,7 @@ struct context *context_get(const struct handshake_config *cfg, char *error) {
     if (!e && frozen)
         fail(error, "the program's seccomp filter forbids to read certificates now");
     else if (!e)
-        e = add(cfg, key, len, error);
+        e = add(cfg, key, error);
     else if (!frozen && now - e->looked >= LOOK_EVERY_MS)
         reload(e, cfg, now);
     else
@@ -342,5 +344,6 @@ struct context *context_get(const struct handshake_config *cfg, char *error) {
         __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
     }
     pthread_mutex_unlock(&lock);
+    free(key);
     return c;
 }

@@ -37,7 +37,7 @@ int64_t credentials_seconds(const ASN1_TIME *when) {
 static BIO *read_file(const char *path, char *error) {
     FILE *f = fopen(path, "re");
     BIO *mem = f ? BIO_new(BIO_s_mem()) : NULL;
-    char buf[4096];
+    char buf[512]; /* a program's thread may have little stack */
     size_t n, total = 0;
     if (!mem)
         fail(error, "%s: %s", path, strerror(errno));

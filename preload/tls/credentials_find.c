@@ -1,8 +1,9 @@
 /* credentials_find.c - which files hold a configuration's credentials, and whether they were touched.
- * Only looks (stat), never opens. */
+ * Only looks (stat), never opens. Paths are kept off the stack: a program's thread may have little of it. */
 #include "credentials.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int fail(char *error, const char *what) {
@@ -23,16 +24,20 @@ static bool join(char *out, const char *dir, const char *name) {
     return n > 0 && n < PATH_MAX;
 }
 
-static bool exists(const char *dir, const char *name) {
-    char path[PATH_MAX];
+/* Where names are put together. */
+struct room {
+    char dir[PATH_MAX], space[PATH_MAX], file[PATH_MAX];
+};
+
+static bool exists(struct room *r, const char *dir, const char *name) {
     struct stat st;
-    return join(path, dir, name) && stat(path, &st) == 0;
+    return join(r->file, dir, name) && stat(r->file, &st) == 0;
 }
 
 /* A directory counts when it has a chain or a key: one that is being filled must not fall back to
  * another identity. */
-static bool is_identity(const char *dir) {
-    return exists(dir, "cert-chain.pem") || exists(dir, "key.pem");
+static bool is_identity(struct room *r, const char *dir) {
+    return exists(r, dir, "cert-chain.pem") || exists(r, dir, "key.pem");
 }
 
 static bool plain_component(const char *s) {
@@ -40,22 +45,33 @@ static bool plain_component(const char *s) {
 }
 
 /* DIR/NAMESPACE/ACCOUNT, else DIR/NAMESPACE, else DIR. */
-static bool deepest(const struct handshake_config *cfg, char *out) {
-    char space[PATH_MAX];
-    if (plain_component(cfg->namespace_) && join(space, cfg->identity_dir, cfg->namespace_)) {
+static bool deepest(const struct handshake_config *cfg, struct room *r) {
+    if (plain_component(cfg->namespace_) && join(r->space, cfg->identity_dir, cfg->namespace_)) {
         const char *account = cfg->account ? cfg->account : "default";
-        if (plain_component(account) && join(out, space, account) && is_identity(out))
+        if (plain_component(account) && join(r->dir, r->space, account) && is_identity(r, r->dir))
             return true;
-        if (is_identity(space))
-            return copy(out, space);
+        if (is_identity(r, r->space))
+            return copy(r->dir, r->space);
     }
-    return copy(out, cfg->identity_dir);
+    return copy(r->dir, cfg->identity_dir);
 }
 
 static bool from_directory(const char *dir, struct credentials_files *out) {
     out->own_must_verify = true;
     return join(out->chain, dir, "cert-chain.pem") && join(out->key, dir, "key.pem") &&
            join(out->roots, dir, "root-cert.pem") && join(out->crl, dir, "crl.pem");
+}
+
+/* < 0: reason in error. */
+static int look_in_directory(const struct handshake_config *cfg, struct credentials_files *out, char *error) {
+    if (!cfg->identity_dir)
+        return fail(error, "no directory of certificates is configured ([Mesh] certificates)");
+    struct room *r = malloc(sizeof *r);
+    if (!r)
+        return fail(error, "out of memory");
+    bool found = deepest(cfg, r) && from_directory(r->dir, out);
+    free(r);
+    return found ? 0 : fail(error, "the directory of certificates has too long a name");
 }
 
 static bool explicit_files(const struct handshake_config *cfg, struct credentials_files *out) {
@@ -65,13 +81,10 @@ static bool explicit_files(const struct handshake_config *cfg, struct credential
 }
 
 int credentials_files(const struct handshake_config *cfg, struct credentials_files *out, char *error) {
-    char dir[PATH_MAX];
     memset(out, 0, sizeof *out);
     bool directory = cfg->spiffe || (cfg->server && !cfg->certificate);
-    if (directory && !cfg->identity_dir)
-        return fail(error, "no directory of certificates is configured ([Mesh] certificates)");
-    if (directory && (!deepest(cfg, dir) || !from_directory(dir, out)))
-        return fail(error, "the directory of certificates has too long a name");
+    if (directory && look_in_directory(cfg, out, error) < 0)
+        return -1;
     if (cfg->certificate && !cfg->private_key)
         return fail(error, "a certificate is configured without its private key");
     if (!directory && !explicit_files(cfg, out))

@@ -24,6 +24,10 @@ static void after_in_parent(void) {
 /* The lock knows its writer by a thread number that is another one now, and may count readers that are no
  * more. */
 static void after_in_child(void) {
+#ifdef __SANITIZE_THREAD__ /* its runtime would not see that the lock is free again */
+    if (inside == 0)
+        pthread_rwlock_unlock(&gate);
+#endif
     gate = (pthread_rwlock_t)OPEN;
     if (inside > 0)
         pthread_rwlock_rdlock(&gate);

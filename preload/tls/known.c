@@ -82,10 +82,11 @@ KNOWN(EVP_SIGNATURE)
 
 /* --- peers' public keys -------------------------------------------------------------------------- */
 
-/* A decoder that was set up once with `result` as its destination, and lent to one caller at a time. */
+/* A decoder that was set up once with `result` as its destination, and lent to one caller at a time. All but
+ * ctx belongs to whoever has lent set; ctx is looked at by those who search for their own. */
 struct decoder {
     atomic_bool lent;
-    OSSL_DECODER_CTX *ctx;
+    OSSL_DECODER_CTX *_Atomic ctx;
     EVP_PKEY *result, **wanted;
     const OSSL_LIB_CTX *lib;
     char keytype[NAME_MAX_LEN];
@@ -107,7 +108,7 @@ void __real_OSSL_DECODER_CTX_free(OSSL_DECODER_CTX *ctx);
 void __wrap_OSSL_DECODER_CTX_free(OSSL_DECODER_CTX *ctx);
 
 static bool serves(const struct decoder *d, const char *keytype, const OSSL_LIB_CTX *lib) {
-    return !d->ctx || (d->lib == lib && !strcmp(d->keytype, keytype));
+    return !atomic_load(&d->ctx) || (d->lib == lib && !strcmp(d->keytype, keytype));
 }
 
 /* One of ours that is free, now lent; or NULL. */
@@ -124,7 +125,7 @@ static struct decoder *borrow(const char *keytype, const OSSL_LIB_CTX *lib) {
 
 static struct decoder *borrowed(const OSSL_DECODER_CTX *ctx) {
     for (size_t i = 0; ctx && i < DECODERS; i++)
-        if (atomic_load(&decoders[i].lent) && decoders[i].ctx == ctx)
+        if (atomic_load(&decoders[i].ctx) == ctx)
             return &decoders[i];
     return NULL;
 }

@@ -48,7 +48,7 @@ def relative(place, to):
     if to is None:
         return value(place, "mtlswrap")
     other = place.get(to.lstrip("+"), [])
-    pairs = list(zip(mine, other))
+    pairs = [(a, b) for a, b in zip(mine, other) if to[0] == "+" or b]  # an idle plaintext side may take nothing
     if not pairs:
         return None
     return median([a - b if to[0] == "+" else a / b for a, b in pairs])

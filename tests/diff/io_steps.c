@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { MARK = 0xee, MARKED = 4096 };
+
 static size_t prepare(struct actor *me, const char *amount) {
     size_t n = strtoul(amount, NULL, 10);
     if (n > DIFF_BUFFER)
@@ -19,14 +21,20 @@ static size_t room(struct actor *me, const char *amount) {
     size_t n = strtoul(amount, NULL, 10);
     if (n > DIFF_BUFFER)
         n = DIFF_BUFFER;
-    memset(me->buf, 0xee, n < 4096 ? n : 4096);
+    memset(me->buf, MARK, n < MARKED ? n : MARKED);
     return n;
 }
 
-static void show_read(struct actor *me, ssize_t n, bool truncated) {
+/* Whatever a call returns, it has no business behind that in a buffer of size bytes. */
+static void show_read(struct actor *me, ssize_t n, size_t size, bool truncated) {
     say_result(me, n);
     if (n > 0 && !truncated)
         say_data(me, me->buf, (size_t)n);
+    for (size_t i = n > 0 ? (size_t)n : 0; i < size && i < MARKED; i++)
+        if (me->buf[i] != MARK) {
+            say(me, " written behind");
+            return;
+        }
 }
 
 static void step_write(struct actor *me, int argc, char **argv) {
@@ -54,7 +62,7 @@ static void step_sendto(struct actor *me, int argc, char **argv) {
 static void step_read(struct actor *me, int argc, char **argv) {
     (void)argc;
     size_t n = room(me, argv[2]);
-    show_read(me, read(name_fd(argv[1]), me->buf, n), false);
+    show_read(me, read(name_fd(argv[1]), me->buf, n), n, false);
 }
 
 /* With MSG_TRUNC TCP discards: the buffer must stay as it was. */
@@ -62,9 +70,9 @@ static void step_recv(struct actor *me, int argc, char **argv) {
     int flags = argc > 3 ? data_flags(argv[3]) : 0;
     size_t n = room(me, argv[2]);
     ssize_t got = recv(name_fd(argv[1]), me->buf, n, flags);
-    show_read(me, got, flags & MSG_TRUNC);
+    show_read(me, got, n, flags & MSG_TRUNC);
     if (flags & MSG_TRUNC && got > 0)
-        say(me, " buffer %s", me->buf[0] == 0xee ? "untouched" : "written");
+        say(me, " buffer %s", me->buf[0] == MARK ? "untouched" : "written");
 }
 
 static void step_recvfrom(struct actor *me, int argc, char **argv) {
@@ -73,7 +81,7 @@ static void step_recvfrom(struct actor *me, int argc, char **argv) {
     socklen_t len = sizeof a;
     size_t n = room(me, argv[2]);
     ssize_t got = recvfrom(name_fd(argv[1]), me->buf, n, flags, (struct sockaddr *)&a, &len);
-    show_read(me, got, flags & MSG_TRUNC);
+    show_read(me, got, n, flags & MSG_TRUNC);
     if (got >= 0)
         say(me, " addrlen=%u", (unsigned)len);
 }
@@ -114,6 +122,7 @@ static void step_odd(struct actor *me, int argc, char **argv) {
     int fd = name_fd(argv[2]);
     struct iovec vec = {.iov_base = me->buf, .iov_len = SIZE_MAX};
     static struct iovec many[2000];
+    const struct iovec wraps[2] = {{me->buf, SIZE_MAX / 2 + 1}, {me->buf, SIZE_MAX / 2 + 1}};
     struct msghdr msg = {.msg_iov = many, .msg_iovlen = 2000};
     if (strcmp(verb, "readv") == 0)
         say_result(me, readv(fd, &vec, 1));
@@ -125,6 +134,8 @@ static void step_odd(struct actor *me, int argc, char **argv) {
         say_result(me, writev(fd, &vec, 0));
     else if (strcmp(verb, "readvnone") == 0)
         say_result(me, readv(fd, &vec, 0));
+    else if (strcmp(verb, "readvwrap") == 0)
+        say_result(me, readv(fd, wraps, 2));
     else if (strcmp(verb, "recvmsg") == 0)
         say_result(me, recvmsg(fd, &msg, MSG_DONTWAIT));
     else if (strcmp(verb, "sendmsg") == 0)

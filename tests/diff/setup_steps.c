@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+typedef int name_fn(int fd, struct sockaddr *address, socklen_t *len);
+
 static int socket_flags(const char *letters) {
     return (strchr(letters, 'n') ? SOCK_NONBLOCK : 0) | (strchr(letters, 'c') ? SOCK_CLOEXEC : 0);
 }
@@ -165,8 +167,6 @@ static void step_pair(struct actor *me, int argc, char **argv) {
     say(me, " %d %d %s", client, server, good ? "connected" : "not connected");
 }
 
-typedef int name_fn(int fd, struct sockaddr *address, socklen_t *len);
-
 static void show_name(struct actor *me, name_fn *call, int fd, socklen_t room) {
     struct sockaddr_storage a;
     memset(&a, 0, sizeof a);
@@ -186,14 +186,64 @@ static void step_getpeername(struct actor *me, int argc, char **argv) {
     show_name(me, getpeername, name_fd(argv[1]), room);
 }
 
+/* The peer's kernel may acknowledge a FIN late, and then wakes whoever waits for edges: no script depends on
+ * when. */
+static void await_acknowledged(int fd) {
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    for (int i = 0; i < 300 && !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) &&
+                    (info.tcpi_state == TCP_FIN_WAIT1 || info.tcpi_state == TCP_LAST_ACK);
+         i++)
+        pause_ms(1);
+}
+
 /* shutdown NAME r|w|b|x */
 static void step_shutdown(struct actor *me, int argc, char **argv) {
     (void)argc;
     char how = argv[2][0];
-    say_result(me, shutdown(name_fd(argv[1]), how == 'r'   ? SHUT_RD
-                                              : how == 'w' ? SHUT_WR
-                                              : how == 'b' ? SHUT_RDWR
-                                                           : 77));
+    int fd = name_fd(argv[1]);
+    say_result(me, shutdown(fd, how == 'r' ? SHUT_RD : how == 'w' ? SHUT_WR : how == 'b' ? SHUT_RDWR : 77));
+    await_acknowledged(fd);
+}
+
+/* The port of this name of fd; 0: it has none (any more). */
+static unsigned port_number(name_fn *call, int fd) {
+    struct sockaddr_storage a;
+    socklen_t len = sizeof a;
+    struct sockaddr_in in;
+    if (call(fd, (struct sockaddr *)&a, &len) < 0)
+        return 0;
+    memcpy(&in, &a, sizeof in);
+    return ntohs(in.sin_port);
+}
+
+/* Does any process hold the socket with these two ports? */
+static bool held(const char *table, unsigned local, unsigned remote) {
+    char line[512];
+    unsigned a, b;
+    unsigned long inode;
+    bool found = false;
+    FILE *f = fopen(table, "re");
+    while (f && !found && fgets(line, sizeof line, f))
+        found = sscanf(line, " %*d: %*[0-9A-F]:%x %*[0-9A-F]:%x %*x %*s %*s %*s %*d %*d %lu", &a, &b,
+                       &inode) == 3 &&
+                a == local && b == remote && inode;
+    if (f)
+        fclose(f);
+    return found;
+}
+
+/* left NAME: until nobody holds the other end of NAME. What a program begins goes on behind its close. */
+static void step_left(struct actor *me, int argc, char **argv) {
+    (void)argc;
+    int fd = name_fd(argv[1]);
+    unsigned remote = port_number(getpeername, fd), local = port_number(getsockname, fd);
+    int64_t until = now_ms() + DIFF_WAIT_MS;
+    while (remote && (held("/proc/net/tcp", remote, local) || held("/proc/net/tcp6", remote, local)) &&
+           now_ms() < until)
+        pause_ms(2);
+    say(me, now_ms() < until ? " left" : " is held");
+    pause_ms(3);
 }
 
 /* close NAME: the name then stands for the closed number, so that a later use gives EBADF. */
@@ -238,5 +288,6 @@ const struct step setup_steps[] = {
     {"close", 1, step_close},
     {"forget", 1, step_forget},
     {"settle", 1, step_settle},
+    {"left", 1, step_left},
     {NULL, 0, NULL},
 };

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Programs that are hard to be a guest in: a chrooted daemon without root, one behind a seccomp filter, one that closes all descriptors,
 # plugins that bind deeply, children, signals, a descriptor at the limit, other preloaded objects in either order, the address
-# sanitizer, an empty environment.
+# sanitizer, an empty environment, an object that is named by a relative path.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -42,6 +42,7 @@ scenario() {
     asks environment bash -c "env -i $guest tidy $IP 7003 $MARK"
     asks environment python3 -c "import subprocess; subprocess.run(['$guest', 'tidy', '$IP', '7003', '$MARK'], env={}, check=True)"
     other_objects
+    another_directory
     stop echo
     hasnt "$T/log/echo" Traceback
 }
@@ -58,5 +59,19 @@ other_objects() {
         words=("${words[@]/%libmtlswrap.so/libmtlswrap.so:$object}")
         equal "before $object" "$MARK" "$(run - env "${words[@]}" "$guest" starter "$IP" 7003 "$MARK" | head -n 1)"
     done
+}
+
+# An object that was named by a path that does not hold where the program goes: the engine and the children load all the same.
+another_directory() {
+    local words
+    ln -sfn "$BUILD" "$T/here"
+    mapfile -t words < <(wrapping "$CLIENT")
+    words=("${words[@]/LD_PRELOAD=*/LD_PRELOAD=here/libmtlswrap.so}")
+    # shellcheck disable=SC2016 # for the shell that is started
+    equal 'another directory' "$MARK" "$(cd "$T" && run - env "${words[@]}" bash -c '
+        cd /
+        exec 3<>"/dev/tcp/$1/$2"
+        echo "$3" >&3
+        head -n 1 <&3' - "$IP" 7003 "$MARK" 2>"$T/loader")"
 }
 three_ways scenario

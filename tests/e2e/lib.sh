@@ -5,7 +5,8 @@
 #
 # Variables a caller may set: BUILD, E2E_LOG (MTLSWRAP_LOG of wrapped programs, default info),
 # E2E_WAYS (default "strict permissive disable"; "plain" runs a scenario without any wrapping), E2E_KEEP=1 (keep
-# the temporary directory).
+# the temporary directory), E2E_SANITIZER (asan or tsan: what `make asan` or `make tsan` built below BUILD; a report
+# fails the script).
 
 set -euo pipefail
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -24,6 +25,7 @@ IP=127.$((64 + ($$ >> 16) % 64)).$(($$ >> 8 & 255)).$(($$ & 255))
 MARK=marker-$$-in-the-clear
 WAY=none      # which of the ways of three_ways is running
 LIMIT=60      # seconds for one foreground command
+RUNTIME=() # a sanitizer's, as words for env(1)
 declare -A PIDS=()
 
 say() { printf '%s\n' "$*" >&2; }
@@ -40,6 +42,7 @@ show() { # LOG: its end; of ours the lines that matter first
     say "--- ${1#"$T"/}"
     case $1 in
     */mtls.*) { grep -v ' info: ' "$1" | head -n 10 && tail -n 3 "$1"; } | cut -c-400 >&2 ;;
+    */report.*) head -n 60 "$1" | cut -c-200 >&2 ;;
     *) tail -n 25 "$1" | cut -c-400 >&2 ;;
     esac
 }
@@ -49,6 +52,7 @@ finish() {
     trap - EXIT INT TERM ERR
     set +e
     for name in "${!PIDS[@]}"; do stop "$name"; done
+    if [ -n "${E2E_SANITIZER:-}" ] && ! reported_nothing; then status=1; fi
     if [ $status -ne 0 ]; then
         say "$(basename "$0"): exit status $status"
         for name in "$T"/log/*; do show "$name"; done
@@ -86,12 +90,59 @@ wait_until() { # SECONDS COMMAND…
     done
 }
 
+# --- sanitizers ------------------------------------------------------------------------------
+
+# ASan's runtime insists on being the first object. ThreadSanitizer's stands behind our hooks, as in a program
+# that was built with it: it sees no lock that is taken inside of its own poll. With a second thread it would not
+# let a program go on in a forked child.
+sanitizer() {
+    local options=log_path=$T/log/report:exitcode=0
+    ORDINARY=$BUILD
+    BUILD=$BUILD/$E2E_SANITIZER
+    cat >"$T/suppressions" <<-END
+		# A thread's own memory of an object that was loaded late: the next thread on its stack frees the table.
+		race:_dl_deallocate_tls
+		# hiredis asks by a second connect whether the first is done; a descriptor is no memory.
+		race:redisCheckConnectDone
+	END
+    local ours=$BUILD/libmtlswrap.so runtime
+    runtime=$(gcc -print-file-name="lib$E2E_SANITIZER.so")
+    [ "$E2E_SANITIZER" = tsan ] && ours+=" $runtime" || ours="$runtime $ours"
+    RUNTIME=("LD_PRELOAD=$ours" "ASAN_OPTIONS=$options:detect_leaks=0"
+        "UBSAN_OPTIONS=$options:print_stacktrace=1"
+        "TSAN_OPTIONS=$options:suppressions=$T/suppressions:die_after_fork=0:report_signal_unsafe=0:history_size=4")
+}
+[ -z "${E2E_SANITIZER:-}" ] || sanitizer
+
+# curl hangs under the runtime of either alone: it gets the ordinary build.
+unsanitized() { # COMMAND…
+    [ -n "${E2E_SANITIZER:-}" ] && [ "$(basename "$1")" = curl ]
+}
+
+# The programs themselves are none of ours to judge, and how they order their threads cannot be seen without
+# their instructions: a report counts when one of our objects was at work, of two threads in both.
+reported_nothing() {
+    local log
+    for log in "$T"/log/report.*; do
+        [ -e "$log" ] || continue
+        awk -v RS='={18,}\n' '{
+            done = $0
+            sub(/\n  (Location|Mutex|Thread|As if).*/, "", done)
+            split(done, part, /\n  Previous /)
+            if (part[1] ~ /libmtlswrap/ && (!part[2] || part[2] ~ /libmtlswrap/)) print "==================\n" $0
+        }' "$log" >"$log.ours"
+        rm "$log"
+        [ -s "$log.ours" ] || rm "$log.ours"
+    done
+    ! compgen -G "$T/log/report.*" >/dev/null || { say "$E2E_SANITIZER has something to report" && return 1; }
+}
+
 # --- processes -------------------------------------------------------------------------------
 
 # The environment that wraps a command, as words for env(1). Workload "-" means not at all.
 wrapping() { # WORKLOAD
     [ "$1" = - ] && return 0
-    printf '%s\n' "LD_PRELOAD=$BUILD/libmtlswrap.so" "MTLSWRAP_CONFIG=$T/mesh.ini" \
+    printf '%s\n' "LD_PRELOAD=$BUILD/libmtlswrap.so" "${RUNTIME[@]}" "MTLSWRAP_CONFIG=$T/mesh.ini" \
         "MTLSWRAP_WORKLOAD=$1" "MTLSWRAP_LOG=${E2E_LOG:-info}" \
         "MTLSWRAP_LOG_FILE=$T/log/mtls.$WAY.${1//\//.}"
 }
@@ -136,6 +187,7 @@ join() { # NAME SECONDS
 # Runs a command in the foreground under a workload, LIMIT seconds at most.
 run() { # WORKLOAD COMMAND…
     local words
+    ! unsanitized "${@:2}" || local BUILD=$ORDINARY RUNTIME=()
     mapfile -t words < <(wrapping "$1")
     shift
     timeout -k 5 "$LIMIT" env "${words[@]}" "$@"
@@ -159,9 +211,12 @@ descriptors() { # NAME
 }
 
 # Compiles a program of progs/ into the temporary directory and prints where it is.
-program() { # NAME
-    [ -x "$T/$1" ] || gcc -std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -pthread -o "$T/$1" "$PROGS/$1.c"
-    printf '%s\n' "$T/$1"
+program() { # NAME [FURTHER-SOURCE-OR-LIBRARY…]
+    local name=$1
+    shift
+    [ -x "$T/$name" ] ||
+        gcc -std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -pthread -o "$T/$name" "$PROGS/$name.c" "$@"
+    printf '%s\n' "$T/$name"
 }
 
 # --- certificates ----------------------------------------------------------------------------

@@ -16,4 +16,4 @@ scenario() {
     rm "$T/log/lines"
 }
 three_ways scenario plain strict permissive disable
-has "$T/log/mtls.strict.app.client" 'warn: descriptor [0-9]+: a connection fetched .* refused, rule .*mesh.ini:'
+has "$T/log/mtls.strict.app.client" 'warn: [^ ]+ -> [^ ]+: a connection fetched .* refused by rule mesh.ini:'

@@ -52,3 +52,15 @@ mesh STRICT PERMISSIVE
 judge strict-server app/server app/client wire_protected
 mesh PERMISSIVE ISTIO_MUTUAL
 judge strict-client app/server app/client wire_protected
+
+# A ClientHello may be answered by a reset as well: to a program that waits in a read, and to one that waits in poll.
+mesh STRICT PERMISSIVE
+WAY=resetting-server
+start resets - python3 "$PROGS/no_tls.py" "$IP" 7002 "$MARK"
+wait_listen resets 7002
+# shellcheck disable=SC2016
+read_back='exec 3<>/dev/tcp/$0/7002; printf "GET / HTTP/1.0\r\n\r\n" >&3; tail -n 1 <&3'
+equal 'a blocking reader' "$MARK" "$(run app/client bash -c "$read_back" "$IP")"
+equal 'a poller' "$MARK" "$(run app/client curl -sS --fail "http://$IP:7002/")"
+join resets 20
+has "$T/log/mtls.$WAY.app.client" 'the peer reset the connection; going on in plaintext'

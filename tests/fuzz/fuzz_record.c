@@ -31,7 +31,7 @@ static struct record_keys keys_of(uint8_t mode) {
 
 /* Exactly as large as the contract says, so that the sanitizer sees each byte too many. */
 static void open_exact(struct record_keys *k, const uint8_t *rec, size_t len, size_t limit) {
-    size_t overhead = record_engine_user.overhead(k), room = len > overhead ? len - overhead : 0;
+    size_t overhead = record_overhead(k), room = len > overhead ? len - overhead : 0;
     uint64_t seq = k->seq;
     uint8_t type = 0, *copy = malloc(len + 1), *out = malloc((limit < room ? limit : room) + !room);
     CHECK(copy && out);

@@ -140,7 +140,7 @@ static void malformed(struct test_suite suite) {
     static uint8_t rec[TEST_BUFFER], out[TEST_BUFFER];
     struct record_keys k = test_keys(suite, 9);
     uint8_t type = 0;
-    size_t overhead = record_engine_user.overhead(&k);
+    size_t overhead = record_overhead(&k);
     for (size_t len = 0; len < overhead; len++) {
         memcpy(rec, (const uint8_t[]){23, 3, 3, 0, (uint8_t)(len - 5)}, 5);
         cr_assert_eq(record_engine_user.open(&k, rec, len, out, 64, &type), RECORD_BAD_FORMAT);

@@ -73,7 +73,7 @@ def wait_for_end(sock):
 def before_handshake(peer):
     """Misdeeds in place of a handshake; True when this was one."""
     sock = peer.sock
-    if CASE == "garbage":
+    if CASE in ("garbage", "plain"):
         if ROLE == "server":
             sock.recv(65536)
         sock.sendall(b"HTTP/1.0 200 this is no handshake at all\r\n\r\n" * 3)
@@ -131,6 +131,8 @@ def main():
     if ROLE == "server":
         listener = socket.create_server((ADDRESS, PORT))
         sock, _ = listener.accept()
+        if CASE != "plain":
+            listener.close()  # whoever connects again is refused
     else:
         sock = socket.create_connection((ADDRESS, PORT))
     sock.settimeout(10)
@@ -143,6 +145,11 @@ def main():
             raise
         print("ended by", type(problem).__name__, flush=True)
     sock.close()
+    if CASE == "plain":  # garbage, and then it serves who comes again in plaintext
+        sock, _ = listener.accept()
+        sock.settimeout(10)
+        sock.sendall(sock.recv(4))
+        sock.close()
     print("the peer ended the connection", flush=True)
 
 

@@ -13,9 +13,7 @@
  *
  * Every line is whole: one write of 64 bytes, "LETTER NUMBER" and blanks.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -23,31 +21,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sockets.h"
+
 enum { LINE = 64, EACH = 200, THREADS = 3 };
-
-static _Noreturn void die(const char *what) {
-    printf("%s: %s\n", what, strerrorname_np(errno));
-    exit(1);
-}
-
-static struct sockaddr_in address_of(char **argv) {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[3]))};
-    if (inet_pton(AF_INET, argv[2], &a.sin_addr) != 1)
-        die("address");
-    return a;
-}
-
-static int connect_to(char **argv) {
-    struct sockaddr_in a = address_of(argv);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (connect(fd, (struct sockaddr *)&a, sizeof a))
-        die("connect");
-    return fd;
-}
 
 static void put(int fd, char who, int number) {
     char line[LINE + 1];
@@ -286,11 +265,7 @@ static void serve_one(int fd) {
 }
 
 static void serve(char **argv) {
-    struct sockaddr_in a = address_of(argv);
-    int one = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(listener, (struct sockaddr *)&a, sizeof a) || listen(listener, 8))
-        die("listen");
+    int listener = listen_at(argv);
     for (int i = 0; i < atoi(argv[4]); i++)
         serve_one(accept(listener, NULL, NULL));
 }

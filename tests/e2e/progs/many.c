@@ -3,8 +3,9 @@
  *
  *   many serve ADDRESS PORT
  *   many hold ADDRESS PORT COUNT   opens COUNT, uses each twice, closes all
- *   many row ADDRESS PORT COUNT    COUNT times: connect, say, hear, close; says what the process holds after
- * a tenth and at the end
+ *   many stand ADDRESS PORT COUNT  opens and uses COUNT, one after the other; after a tenth, and with all of
+ * them, says how many and waits for a byte on standard input many row ADDRESS PORT COUNT    COUNT times:
+ * connect, say, hear, close; says what the process holds after a tenth and at the end
  *
  * A message is 64 bytes and comes back. Knows nothing of TLS.
  */
@@ -152,6 +153,21 @@ static void row(unsigned count) {
     }
 }
 
+/* One after the other, none of them closed before a word comes on standard input. */
+static void stand(unsigned count) {
+    char word;
+    for (unsigned i = 0; i < count; i++) {
+        int fd = open_one();
+        say(fd, i);
+        hear(fd, i);
+        if (i == count / 10 || i == count - 1) {
+            printf("%u\n", i);
+            fflush(stdout);
+            (void)!read(0, &word, 1);
+        }
+    }
+}
+
 int main(int argc, char **argv) {
     struct rlimit limit;
     if (argc < 4 || inet_pton(AF_INET, argv[2], &where.sin_addr) != 1)
@@ -164,6 +180,8 @@ int main(int argc, char **argv) {
         serve();
     if (argc > 4 && !strcmp(argv[1], "hold"))
         hold((unsigned)atoi(argv[4]));
+    else if (argc > 4 && !strcmp(argv[1], "stand"))
+        stand((unsigned)atoi(argv[4]));
     else if (argc > 4 && !strcmp(argv[1], "row"))
         row((unsigned)atoi(argv[4]));
     else

@@ -3,51 +3,22 @@
  *   talk sink ADDRESS PORT COUNT        accepts COUNT connections one after another, reads each to its end
  *   talk tell ADDRESS PORT COUNT BYTES  accepts COUNT connections, writes BYTES to each at once and closes
  *   talk greet ADDRESS PORT COUNT TEXT  accepts COUNT connections, writes TEXT to each, reads each to its end
- *   talk pour ADDRESS PORT BYTES HOW    connects, writes BYTES and leaves: close, exit, _exit, quick_exit,
- * exec, shutdown talk ask ADDRESS PORT TEXT          connects, writes TEXT, reads to the end talk hear
- * ADDRESS PORT              connects and reads to the end talk self ADDRESS PORT BYTES        both ends of
- * one connection in one thread
+ *   talk pour ADDRESS PORT BYTES HOW    connects, writes BYTES and leaves: HOW is close, exit, _exit,
+ *                                       quick_exit, exec or shutdown
+ *   talk ask ADDRESS PORT TEXT          connects, writes TEXT, reads to the end
+ *   talk hear ADDRESS PORT              connects and reads to the end
+ *   talk self ADDRESS PORT BYTES        both ends of one connection in one thread
  *
  * Prints one line per connection: BYTES CHECKSUM and "end" or the name of the error. Knows nothing of TLS.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-static _Noreturn void die(const char *what) {
-    printf("%s: %s\n", what, strerrorname_np(errno));
-    exit(1);
-}
-
-static struct sockaddr_in address_of(char **argv) {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[3]))};
-    if (inet_pton(AF_INET, argv[2], &a.sin_addr) != 1)
-        die("address");
-    return a;
-}
-
-static int listen_at(char **argv) {
-    struct sockaddr_in a = address_of(argv);
-    int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(fd, (struct sockaddr *)&a, sizeof a) || listen(fd, 64))
-        die("listen");
-    return fd;
-}
-
-static int connect_to(char **argv) {
-    struct sockaddr_in a = address_of(argv);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (connect(fd, (struct sockaddr *)&a, sizeof a))
-        die("connect");
-    return fd;
-}
+#include "sockets.h"
 
 /* The byte at a position of the stream, so that loss and change both show in the checksum. */
 static unsigned char byte_at(size_t position) {
