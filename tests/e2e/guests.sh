@@ -29,6 +29,7 @@ scenario() {
     wait_listen echo 7003
     asks plugin "$guest" plugin "$IP" 7003 "$MARK" "$T/plugin.so"
     equal starter "$(printf '%s\nagain' "$MARK")" "$(client "$guest" starter "$IP" 7003 "$MARK")"
+    equal closefrom "$(printf '%s\n%s' "$MARK" "$MARK")" "$(client "$guest" closefrom "$IP" 7003 "$MARK")"
     asks signals "$guest" signals "$IP" 7003 "$MARK"
     asks limit "$guest" limit "$IP" 7003 "$MARK"
     # The hard limit that daemons and containers are given, where this machine lets us raise it.

@@ -197,6 +197,17 @@ static int near_limit(const struct sockaddr_in *where, const char *text) {
     return guest_ask(fd, where, text) || close(fd);
 }
 
+/* A connection that was used is swept away with all others; the next one begins from nothing. */
+static int swept(const struct sockaddr_in *where, const char *text) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (guest_ask(fd, where, text))
+        return 1;
+    closefrom(3);
+    if (fcntl(fd, F_GETFD) >= 0)
+        return 1;
+    return guest_ask(socket(AF_INET, SOCK_STREAM, 0), where, text);
+}
+
 static int run(const struct sockaddr_in *where, char **argv) {
     const char *mode = argv[1];
     if (!strcmp(mode, "filter"))
@@ -212,6 +223,8 @@ static int run(const struct sockaddr_in *where, char **argv) {
             close(fd);
         return guest_ask(socket(AF_INET, SOCK_STREAM, 0), where, argv[4]);
     }
+    if (!strcmp(mode, "closefrom"))
+        return swept(where, argv[4]);
     if (!strcmp(mode, "plugin") && argv[5])
         return plugin(where, argv[4], argv[5]);
     if (!strcmp(mode, "starter"))
