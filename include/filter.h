@@ -13,13 +13,16 @@
 bool filter_doubts(int fd);
 /* The kernel says that fd is readable. False: a read would wait all the same. */
 bool filter_readable(int fd);
+/* Before the handshake is done no more bytes are kept: a write would wait, although the kernel says that
+ * there is room. Nobody tells when it has ended, so who waits looks again. */
+bool filter_full(int fd);
 
 /* Registrations of managed descriptors in epoll sets, whose events carry no descriptor. */
 void filter_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event);
 /* A part of a record has come: from now on all its registrations count. */
 void filter_torn(int fd, struct slot *s);
-/* Removes untrue events of a set in place; returns how many are left. */
-int filter_epoll(int epfd, struct epoll_event *events, int n);
+/* Removes untrue events of a set in place; returns how many are left. Sets full if one was filter_full. */
+int filter_epoll(int epfd, struct epoll_event *events, int n, bool *full);
 /* Is there any registration at all? */
 bool filter_epoll_needed(void);
 

@@ -61,6 +61,12 @@ bool filter_readable(int fd) {
     return !s || !may_lie(s) || recv_true(fd, s);
 }
 
+bool filter_full(int fd) {
+    const struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
+    const struct conn *c = s && atomic_load(&s->state) == SLOT_SHAKING && !s->rx_eof ? conn_of(s) : NULL;
+    return c && atomic_load(&c->early_len) >= CONN_EARLY_MAX;
+}
+
 bool filter_epoll_needed(void) {
     return atomic_load_explicit(&any, memory_order_relaxed);
 }
@@ -242,25 +248,34 @@ static bool match(int epfd, const struct epoll_event *e, struct registration *ou
 }
 
 /* The kernel tells all that is true when anything is new: an edge that was only an untrue input is none. Nor
- * is it when that input, of a handshake, has been taken meanwhile. */
-static bool untrue(int epfd, struct epoll_event *e) {
+ * is it when that input, of a handshake, has been taken meanwhile. An edge is not taken away for want of
+ * room, as the kernel would not tell of it again. */
+static bool untrue(int epfd, struct epoll_event *e, bool *full) {
     enum { IN = EPOLLIN | EPOLLRDNORM, OUT = EPOLLOUT | EPOLLWRNORM };
     struct registration r;
     bool out_old;
     if (!(e->events & (EPOLLIN | EPOLLOUT)) || (e->events & (EPOLLERR | EPOLLHUP)) ||
-        !match(epfd, e, &r, &out_old) ||
-        (e->events & EPOLLIN ? filter_readable(r.fd) : !(out_old && shaky(r.slot))))
+        !match(epfd, e, &r, &out_old))
         return false;
-    e->events &= ~(uint32_t)(out_old ? IN | OUT : IN);
+    uint32_t lies = 0;
+    if (e->events & EPOLLIN ? !filter_readable(r.fd) : out_old && shaky(r.slot))
+        lies = out_old ? IN | OUT : IN;
+    if ((e->events & EPOLLOUT) && !(r.event.events & EPOLLET) && filter_full(r.fd)) {
+        lies |= OUT;
+        *full = true;
+    }
+    e->events &= ~lies;
+    if (!lies || (e->events & (IN | OUT | EPOLLPRI | EPOLLRDHUP)))
+        return false;
     if (r.event.events & EPOLLONESHOT) /* the kernel has disarmed it for a false alarm */
         wire_epoll_ctl(epfd, EPOLL_CTL_MOD, r.fd, &r.event);
-    return !(e->events & (OUT | EPOLLPRI | EPOLLRDHUP));
+    return true;
 }
 
-int filter_epoll(int epfd, struct epoll_event *events, int n) {
+int filter_epoll(int epfd, struct epoll_event *events, int n, bool *full) {
     int kept = 0;
     for (int i = 0; i < n; i++)
-        if (!untrue(epfd, &events[i]))
+        if (!untrue(epfd, &events[i], full))
             events[kept++] = events[i];
     return kept;
 }

@@ -1,5 +1,6 @@
 /* readiness.c - hooks: poll, select, epoll. The kernel answers; what is no plaintext for a blocking
- * descriptor is taken out of its answer and the wait goes on. Nothing is emulated (I1). */
+ * descriptor, or no room during a handshake, is taken out of its answer and the wait goes on. Nothing is
+ * emulated (I1). */
 #include "hook.h"
 
 #include <limits.h>
@@ -60,15 +61,34 @@ static const struct timespec *nap_of(const struct timespec *left, bool held, str
     return left && !left->tv_sec && left->tv_nsec < nap->tv_nsec ? left : nap;
 }
 
+/* The kernel has room where a handshake keeps no more, and would answer at once again. As poll: -1 for a
+ * signal. */
+static int doze(const sigset_t *mask) {
+    const struct timespec moment = {0, 1000000};
+    return mask ? real.ppoll(NULL, 0, &moment, mask) : wire_poll(NULL, 0, 1);
+}
+
 /* --- poll ---------------------------------------------------------------------------------------- */
 
-static int filter_poll(struct pollfd *fds, nfds_t n, int ready) {
+static short untrue_poll(const struct pollfd *p) {
+    const short input = POLLIN | POLLRDNORM, output = POLLOUT | POLLWRNORM;
+    short lies = 0;
+    if ((p->revents & (POLLERR | POLLHUP)) || !fdtable_entry(p->fd))
+        return 0;
+    if ((p->revents & input) && !filter_readable(p->fd))
+        lies = input;
+    if ((p->revents & output) && filter_full(p->fd))
+        lies |= output;
+    return lies;
+}
+
+static int filter_poll(struct pollfd *fds, nfds_t n, int ready, bool *full) {
     for (nfds_t i = 0; i < n; i++) {
-        const short input = POLLIN | POLLRDNORM;
-        if (!(fds[i].revents & input) || (fds[i].revents & (POLLERR | POLLHUP)) ||
-            !fdtable_entry(fds[i].fd) || filter_readable(fds[i].fd))
+        short lies = fds[i].revents ? untrue_poll(&fds[i]) : 0;
+        if (!lies)
             continue;
-        fds[i].revents = (short)(fds[i].revents & ~input);
+        *full |= lies & POLLOUT;
+        fds[i].revents = (short)(fds[i].revents & ~lies);
         if (!fds[i].revents)
             ready--;
     }
@@ -109,11 +129,14 @@ static int poll_filtered(struct pollfd *fds, nfds_t n, const struct timespec *ti
         int ready = ask_poll(fds, n, t, mask, pure);
         if (ready < 0 || (!ready && t == whole))
             return ready;
-        ready = filter_poll(fds, n, ready);
+        bool full = false;
+        ready = filter_poll(fds, n, ready, &full);
         if (held)
             ready = held_poll(fds, n, true, ready);
         if (ready > 0 || (t && is_over(whole)))
             return ready;
+        if (full && doze(mask) < 0)
+            return -1;
     }
 }
 
@@ -228,7 +251,8 @@ static void sets_copy(struct sets *s, bool restore) {
 }
 
 static int held_set(struct sets *s, int n, bool tell, int ready) {
-    for (int fd = filter_loose() ? fdtable_next(0) : -1; fd >= 0 && fd < n; fd = fdtable_next(fd + 1)) {
+    for (int fd = filter_loose() && s->set[0] ? fdtable_next(0) : -1; fd >= 0 && fd < n;
+         fd = fdtable_next(fd + 1)) {
         if (!set_has((const fd_set *)(const void *)s->saved[0], fd) || !filter_held(fd))
             continue;
         if (!tell || !set_has(s->set[0], fd))
@@ -236,6 +260,16 @@ static int held_set(struct sets *s, int n, bool tell, int ready) {
         if (tell)
             set_add(s->set[0], fd);
     }
+    return ready;
+}
+
+static int filter_out(fd_set *set, int n, int ready, bool *full) {
+    for (int fd = set ? fdtable_next(0) : -1; fd >= 0 && fd < n; fd = fdtable_next(fd + 1))
+        if (set_has(set, fd) && filter_full(fd) && !failed(fd)) {
+            set_clear(set, fd);
+            *full = true;
+            ready--;
+        }
     return ready;
 }
 
@@ -249,11 +283,16 @@ static int pselect_filtered(int n, struct sets *s, const struct timespec *timeou
         int ready = real.pselect(n, s->set[0], s->set[1], s->set[2], t, mask);
         if (ready < 0 || (!ready && t == whole))
             return ready;
-        ready = filter_set(s->set[0], n, ready);
+        bool full = false;
+        if (s->set[0])
+            ready = filter_set(s->set[0], n, ready);
+        ready = filter_out(s->set[1], n, ready, &full);
         if (held)
             ready = held_set(s, n, true, ready);
         if (ready > 0 || (t && is_over(whole)))
             return ready;
+        if (full && doze(mask) < 0)
+            return -1;
         sets_copy(s, true);
     }
 }
@@ -272,14 +311,14 @@ static int pselect_roomy(int n, struct sets *s, const struct timespec *timeout, 
 
 EXPORT int pselect(int n, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
                    const sigset_t *mask) {
-    if (idle() || n <= 0 || n > SELECT_MAX || !set_managed(in, n))
+    if (idle() || n <= 0 || n > SELECT_MAX || !(set_managed(in, n) || set_managed(out, n)))
         return real.pselect(n, in, out, except, timeout, mask);
     struct sets s = {.set = {in, out, except}, .bytes = set_bytes(n)};
     return pselect_roomy(n, &s, timeout, mask);
 }
 
 EXPORT int select(int n, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout) {
-    if (idle() || n <= 0 || n > SELECT_MAX || !set_managed(in, n))
+    if (idle() || n <= 0 || n > SELECT_MAX || !(set_managed(in, n) || set_managed(out, n)))
         return real.select(n, in, out, except, timeout);
     struct sets s = {.set = {in, out, except}, .bytes = set_bytes(n)};
     struct timespec t = {0}, left;
@@ -310,8 +349,8 @@ static bool epoll_passes(void) {
 }
 
 /* What the kernel said, without what is untrue, with what it does not know of. */
-static int epoll_corrected(int epfd, struct epoll_event *events, int n, int max, bool held) {
-    n = filter_epoll(epfd, events, n);
+static int epoll_corrected(int epfd, struct epoll_event *events, int n, int max, bool held, bool *full) {
+    n = filter_epoll(epfd, events, n, full);
     return held ? filter_epoll_tell(epfd, events, n, max) : n;
 }
 
@@ -327,9 +366,12 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max, const str
         int n = real.epoll_pwait2(epfd, events, max, t, mask);
         if (n < 0 || (!n && t == whole))
             return n;
-        n = epoll_corrected(epfd, events, n, max, held);
+        bool full = false;
+        n = epoll_corrected(epfd, events, n, max, held, &full);
         if (n > 0 || (t && is_over(whole)))
             return n;
+        if (full && doze(mask) < 0)
+            return -1;
     }
 }
 
@@ -348,9 +390,12 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
                      : real.epoll_wait(epfd, events, max, (int)ms);
         if (n < 0 || (!n && some == whole))
             return n;
-        n = epoll_corrected(epfd, events, n, max, held);
+        bool full = false;
+        n = epoll_corrected(epfd, events, n, max, held, &full);
         if (n > 0 || (some && is_over(whole)))
             return n;
+        if (full && doze(mask) < 0)
+            return -1;
     }
 }
 
