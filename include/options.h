@@ -11,6 +11,10 @@
  * rx_lock is held. */
 void options_lowat(int fd, struct slot *s, uint32_t missing);
 
+/* Makes the kernel tell of room, also to those who wait for edges, who know nothing of what had filled up:
+ * the bytes that were kept during a handshake. */
+void options_tell_room(int fd);
+
 /* Exactly `want`, whatever the program asked for: for our own blocking receive. */
 void options_lowat_exactly(int fd, struct slot *s, uint32_t want);
 /* The program's own SO_RCVLOWAT, before the first change of ours. */

@@ -105,9 +105,12 @@ static void release(int fd, struct slot *s, struct conn *c) {
     }
     if (s->rx_shut || s->half_closed) /* a shutdown that had to wait, or that a second connect undid */
         shut_again(fd, s);
+    bool was_full = c->early_at == CONN_EARLY_MAX;
     conn_early_done(c);
     options_lowat(fd, s, 1);
     slot_set_state(s, SLOT_PLAIN);
+    if (was_full)
+        options_tell_room(fd);
 }
 
 static void turn_plain(struct slot *s, struct conn *c) {

@@ -9,6 +9,7 @@
 
 #include "core.h"
 #include "driver.h"
+#include "options.h"
 #include "wire.h"
 
 static const struct record_engine *engine(void) {
@@ -199,7 +200,10 @@ bool send_flush(int fd, struct slot *s, int flags) {
     }
     if (c && !c->early_len) {
         s->early_left = false;
+        bool was_full = c->early_at == CONN_EARLY_MAX;
         conn_early_done(c);
+        if (was_full)
+            options_tell_room(fd);
     }
     conn_unpin(c);
     errno = EAGAIN;
