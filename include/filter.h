@@ -16,6 +16,9 @@ bool filter_readable(int fd);
 /* Before the handshake is done no more bytes are kept: a write would wait, although the kernel says that
  * there is room. Nobody tells when it has ended, so who waits looks again. */
 bool filter_full(int fd);
+/* That was ever so in this process; filter_fills says it is about to be. */
+bool filter_ever_full(void);
+void filter_fills(void);
 
 /* Registrations of managed descriptors in epoll sets, whose events carry no descriptor. */
 void filter_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event);

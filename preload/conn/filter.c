@@ -28,6 +28,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct registration **by_data, **by_fd;
 static size_t bucket_count, count;
 static _Atomic bool any;
+static _Atomic bool ever_full;
 
 /* Until the first data has come the kernel may report handshake messages: on the connecting side tickets come
  * before it, on the accepting side an event may be older than the end of the handshake. */
@@ -59,6 +60,14 @@ bool filter_doubts(int fd) {
 bool filter_readable(int fd) {
     struct slot *s = fdtable_entry(fd) ? fdtable_slot(fd) : NULL;
     return !s || !may_lie(s) || recv_true(fd, s);
+}
+
+bool filter_ever_full(void) {
+    return atomic_load_explicit(&ever_full, memory_order_relaxed);
+}
+
+void filter_fills(void) {
+    atomic_store(&ever_full, true);
 }
 
 bool filter_full(int fd) {

@@ -17,6 +17,7 @@
 #include "core.h"
 #include "driver.h"
 #include "fallback.h"
+#include "filter.h"
 #include "hello.h"
 #include "log.h"
 #include "options.h"
@@ -69,6 +70,8 @@ size_t shake_keep(struct conn *c, const struct iovec *iov, size_t skip, size_t t
         memcpy(c->early + used + done, (const uint8_t *)iov->iov_base + skip, n);
         done += n;
     }
+    if (used + take == CONN_EARLY_MAX)
+        filter_fills();
     c->early_len += take;
     return take;
 }

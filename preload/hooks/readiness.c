@@ -201,10 +201,14 @@ static void set_add(fd_set *set, int fd) {
 }
 
 static bool set_managed(const fd_set *set, int n) {
-    for (int fd = fdtable_next(0); set && fd >= 0 && fd < n; fd = fdtable_next(fd + 1))
+    for (int fd = set ? fdtable_next(0) : -1; fd >= 0 && fd < n; fd = fdtable_next(fd + 1))
         if (set_has(set, fd))
             return true;
     return false;
+}
+
+static bool worth_asking(const fd_set *in, const fd_set *out, int n) {
+    return set_managed(in, n) || (filter_ever_full() && set_managed(out, n));
 }
 
 /* An error is true news, and a look at the queue would use it up. */
@@ -264,7 +268,8 @@ static int held_set(struct sets *s, int n, bool tell, int ready) {
 }
 
 static int filter_out(fd_set *set, int n, int ready, bool *full) {
-    for (int fd = set ? fdtable_next(0) : -1; fd >= 0 && fd < n; fd = fdtable_next(fd + 1))
+    for (int fd = set && filter_ever_full() ? fdtable_next(0) : -1; fd >= 0 && fd < n;
+         fd = fdtable_next(fd + 1))
         if (set_has(set, fd) && filter_full(fd) && !failed(fd)) {
             set_clear(set, fd);
             *full = true;
@@ -311,14 +316,14 @@ static int pselect_roomy(int n, struct sets *s, const struct timespec *timeout, 
 
 EXPORT int pselect(int n, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
                    const sigset_t *mask) {
-    if (idle() || n <= 0 || n > SELECT_MAX || !(set_managed(in, n) || set_managed(out, n)))
+    if (idle() || n <= 0 || n > SELECT_MAX || !worth_asking(in, out, n))
         return real.pselect(n, in, out, except, timeout, mask);
     struct sets s = {.set = {in, out, except}, .bytes = set_bytes(n)};
     return pselect_roomy(n, &s, timeout, mask);
 }
 
 EXPORT int select(int n, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout) {
-    if (idle() || n <= 0 || n > SELECT_MAX || !(set_managed(in, n) || set_managed(out, n)))
+    if (idle() || n <= 0 || n > SELECT_MAX || !worth_asking(in, out, n))
         return real.select(n, in, out, except, timeout);
     struct sets s = {.set = {in, out, except}, .bytes = set_bytes(n)};
     struct timespec t = {0}, left;
