@@ -142,8 +142,9 @@ static void last_farewell(int fd, struct slot *s) {
 }
 
 /* Others hold it too, but a handshake that this process began is this process's to finish: true, the driver
- * has it and the reference. */
+ * has it and the reference. The driver may be about to begin it this very moment. */
 static bool leave_to_others(int fd, struct slot *s, struct conn *c) {
+    driver_forget(c);
     if (unfinished(s, c) && s->shaker == wire_getpid() && hand_over(fd, c, false))
         return true;
     uint32_t generation = atomic_load(&c->generation);
