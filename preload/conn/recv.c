@@ -171,6 +171,9 @@ static ssize_t recv_looking(int fd, struct slot *s, struct sink *k, int flags, u
     ssize_t n = recv_locked(fd, s, k, flags, generation);
     if (atomic_load(&s->state) == SLOT_DEAD)
         s->error_told = told;
+    else if (n == -1 && atomic_load(&s->state) == SLOT_OPEN && errno != EAGAIN && errno != EINTR &&
+             !slot_orphaned(s))
+        lost = errno; /* a write's, of this very look even: it may have ended the handshake */
     if (lost)
         s->lost_error = lost;
     return n;

@@ -21,6 +21,8 @@ REQUEST, REPLY = b"q" * 3000, b"r" * 40000
 POINTS = list(range(0, 2600, 61)) + [1, 4, 5, 6, 3100, 4000, 8000, 17000, 30000, 42000]
 PLAN = [(point, direction, how) for point in POINTS for direction in (0, 1) for how in ("reset", "fin", "half")]
 PLAN += [(point, direction, "silence") for point in POINTS[::4] for direction in (0, 1)]
+# Again and again around the end of the server's handshake: the reset meets the client's first bytes.
+PLAN += [(point, 1, "reset") for point in range(846, 862)] * 12
 PATIENCE = 3
 
 
