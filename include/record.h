@@ -21,6 +21,8 @@ enum {
     RECORD_OVERHEAD_MAX = 29, /* TLS 1.2 GCM: 5 + 8 + 16 */
 };
 
+enum record_version { RECORD_TLS12 = 0x0303, RECORD_TLS13 = 0x0304 };
+
 enum record_type {
     RECORD_CHANGE_CIPHER_SPEC = 20,
     RECORD_ALERT = 21,
@@ -38,7 +40,7 @@ enum record_cipher {
 struct record_keys {
     uint64_t key_id;  /* random, unique per (key, direction); finds the expanded schedule */
     uint64_t seq;     /* of the next record */
-    uint16_t version; /* 0x0303 or 0x0304 */
+    uint16_t version; /* enum record_version */
     uint8_t cipher;   /* enum record_cipher */
     uint8_t secret_len;
     uint8_t key[32];
@@ -55,13 +57,13 @@ enum record_error {
     RECORD_INTERNAL = -4,   /* out of memory, library failure */
 };
 
-/* What one record has beside its text: bytes of nonce on the wire (TLS 1.2 GCM), bytes of inner type behind
- * the text (TLS 1.3). */
+/* What one record has beside its text: bytes of nonce between header and ciphertext (TLS 1.2 GCM, RFC 5288,
+ * section 3), bytes of inner type behind the text (TLS 1.3). */
 static inline size_t record_explicit(const struct record_keys *k) {
-    return k->version == 0x0303 && k->cipher != RECORD_CHACHA20_POLY1305 ? 8 : 0;
+    return k->version == RECORD_TLS12 && k->cipher != RECORD_CHACHA20_POLY1305 ? 8 : 0;
 }
 static inline size_t record_inner(const struct record_keys *k) {
-    return k->version == 0x0304 ? 1 : 0;
+    return k->version == RECORD_TLS13 ? 1 : 0;
 }
 /* Bytes on the wire beyond the plaintext of one application record. */
 static inline size_t record_overhead(const struct record_keys *k) {

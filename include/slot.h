@@ -163,6 +163,8 @@ bool slot_unref_shared(struct slot *s);
 /* True when no living process but this one can hold the slot, whatever refs says (kill -9 leaves refs
  * behind). */
 bool slot_others_dead(const struct slot *s);
+/* Somebody else holds it, and lives. */
+bool slot_others_use(const struct slot *s);
 void slot_hold(struct slot *s);
 void slot_hold_for(struct slot *s, pid_t pid);
 /* This process no longer does (it is about to become another program, or has given its references back: the

@@ -55,6 +55,15 @@ static inline int wire_poll(struct pollfd *fds, nfds_t n, int timeout) {
     return got < 0 && errno == EINVAL ? wire_poll_beyond_limit(fds, n, timeout) : got;
 }
 
+/* The kernel has an error to tell of fd, or has given the connection up. The look uses nothing up. */
+static inline bool wire_failed(int fd) {
+    struct pollfd p = {.fd = fd};
+    int saved = errno;
+    bool is = wire_poll(&p, 1, 0) == 1;
+    errno = saved;
+    return is;
+}
+
 static inline int wire_setsockopt(int fd, int level, int name, const void *value, socklen_t len) {
     return confine_lost(CONFINE_SETSOCKOPT) ? wire_denied() : real.setsockopt(fd, level, name, value, len);
 }

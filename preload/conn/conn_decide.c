@@ -40,7 +40,8 @@ static void set_rule(struct slot_ends *ends, const struct policy_rule *rule) {
 }
 
 /* Makes a slot for a connection that is to be protected, or says which one is refused. */
-static struct conn *protect(int fd, const struct slot_ends *ends, bool permissive) {
+static struct conn *protect(int fd, const struct slot_ends *ends, bool permissive, const struct policy *p,
+                            const struct policy_self *self) {
     char name[SLOT_NAME_MAX];
     struct conn *c = conn_made(fd);
     if (!c) {
@@ -51,6 +52,8 @@ static struct conn *protect(int fd, const struct slot_ends *ends, bool permissiv
     }
     slot_set_ends(c->slot, ends);
     c->slot->permissive = permissive;
+    c->self = *self;
+    c->mesh = policy_mesh(p);
     return c;
 }
 
@@ -85,12 +88,9 @@ struct conn *conn_outbound(int fd, const struct sockaddr *addr, socklen_t len) {
     struct slot_ends ends = {0};
     set_address(&ends.peer, addr, len);
     set_rule(&ends, &decision.rule);
-    struct conn *c = protect(fd, &ends, decision.mode == TLS_PERMISSIVE);
-    if (!c)
-        return NULL;
-    c->outbound = decision;
-    c->self = self;
-    c->mesh = policy_mesh(p);
+    struct conn *c = protect(fd, &ends, decision.mode == TLS_PERMISSIVE, p, &self);
+    if (c)
+        c->outbound = decision;
     return c;
 }
 
@@ -116,12 +116,9 @@ struct conn *conn_inbound(int fd, const struct sockaddr *peer, socklen_t peer_le
     if (decision.mode == MTLS_DISABLE)
         return NULL;
     set_rule(&ends, &decision.rule);
-    struct conn *c = protect(fd, &ends, decision.mode == MTLS_PERMISSIVE);
-    if (!c)
-        return NULL;
-    c->inbound = decision;
-    c->self = self;
-    c->mesh = policy_mesh(p);
+    struct conn *c = protect(fd, &ends, decision.mode == MTLS_PERMISSIVE, p, &self);
+    if (c)
+        c->inbound = decision;
     return c;
 }
 

@@ -31,11 +31,6 @@ static enum need after_goodbye(struct conn *c) {
     return NEED_TIME;     /* nothing tells when it is */
 }
 
-/* This process has closed it in the middle of the handshake that it had begun; relatives go on using it. */
-static bool others_use(const struct slot *s) {
-    return atomic_load(&s->refs) > 1 && !slot_others_dead(s);
-}
-
 /* The program has closed this one: deliver, say goodbye, read the rest away. */
 static enum need linger(struct conn *c) {
     struct slot *s = c->slot;
@@ -46,7 +41,7 @@ static enum need linger(struct conn *c) {
     c->deadline_ms = conn_now() + DRIVER_DELIVERY_MS;
     if (!slot_lock_soon(&s->tx_lock, &s->tx_waits))
         return NEED_OUTPUT; /* a relative is writing */
-    bool flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL), last = !others_use(s);
+    bool flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL), last = !slot_others_use(s);
     if (flushed && last) {
         send_goodbye(c->fd, s);
         flushed = send_flush(c->fd, s, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -102,7 +97,7 @@ static enum need tend_shaking(struct conn *c) {
         /* Refused or reset. The error stays in the kernel, which goes on telling of it, until the program's
          * own call fetches it; only a relative that waits for this process would never hear, and plaintext
          * may be tried yet. */
-        if (!s->shaker || !(others_use(s) || fallback_possible(s, c)))
+        if (!s->shaker || !(slot_others_use(s) || fallback_possible(s, c)))
             return NEED_NOTHING;
     }
     if (!slot_trylock(&s->rx_lock)) { /* a blocked reader attends to what comes */
@@ -151,7 +146,7 @@ void driver_tend_end(struct conn *c) {
     struct slot *s = c->slot;
     int fd = c->fd;
     uint32_t generation = atomic_load(&s->generation);
-    bool shared = others_use(s);
+    bool shared = slot_others_use(s);
     conn_drop(c);
     fdtable_own_close(fd);
     if (shared && slot_unref(s))

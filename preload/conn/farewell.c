@@ -153,10 +153,6 @@ static bool leave_to_others(int fd, struct slot *s, struct conn *c) {
     return false;
 }
 
-static bool others_have_it(const struct slot *s) {
-    return atomic_load(&s->refs) > 1 && !slot_others_dead(s);
-}
-
 /* The driver must not use a number that is about to mean something else. */
 static void move_to_twin(int fd, struct slot *s, struct conn *c) {
     if (c->fd != fd)
@@ -175,7 +171,7 @@ static void move_to_twin(int fd, struct slot *s, struct conn *c) {
 void farewell(int fd, struct slot *s) {
     int saved = errno;
     struct conn *c = conn_of(s);
-    bool twin = c && atomic_fetch_sub(&c->fds, 1) > 1, shared = twin || others_have_it(s);
+    bool twin = c && atomic_fetch_sub(&c->fds, 1) > 1, shared = twin || slot_others_use(s);
     if (twin)
         move_to_twin(fd, s, c);
     else if (shared && c && leave_to_others(fd, s, c)) {
@@ -206,7 +202,7 @@ int farewell_close(int fd) {
 void farewell_lost(struct slot *s) {
     int saved = errno;
     struct conn *c = conn_of(s);
-    bool twin = c && atomic_fetch_sub(&c->fds, 1) > 1, shared = twin || others_have_it(s);
+    bool twin = c && atomic_fetch_sub(&c->fds, 1) > 1, shared = twin || slot_others_use(s);
     if (twin) {
         move_to_twin(c->fd, s, c);
     } else if (shared && c) {

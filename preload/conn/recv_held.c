@@ -109,7 +109,7 @@ static void peek_behind(int fd, struct slot *s, struct sink *k) {
         long wire = record_wire_len(rec, keys.version);
         if (wire < 0 || (size_t)wire > (size_t)got - at)
             break;
-        size_t nonce = recv_explicit_nonce(&keys);
+        size_t nonce = record_explicit(&keys);
         size_t limit = (size_t)wire - record_overhead(&keys);
         long n = recv_engine()->open(&keys, rec, (size_t)wire, rec + RECORD_HEADER + nonce, limit, &type);
         if (n < 0 || type != RECORD_DATA)

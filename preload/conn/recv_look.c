@@ -24,7 +24,7 @@ static bool is_data(const struct slot *s, uint64_t ahead, uint8_t *rec, size_t w
     uint8_t type = RECORD_DATA;
     struct record_keys keys = s->rx;
     keys.seq += ahead;
-    size_t nonce = recv_explicit_nonce(&keys);
+    size_t nonce = record_explicit(&keys);
     (void)!recv_engine()->open(&keys, rec, wire, rec + RECORD_HEADER + nonce, wire - overhead, &type);
     explicit_bzero(&keys, sizeof keys);
     return type == RECORD_DATA;

@@ -36,12 +36,6 @@ static inline const struct record_engine *recv_engine(void) {
     return core_loaded->record;
 }
 
-/* Bytes between a record's header and its ciphertext: TLS 1.2 sends part of the nonce of AES-GCM (RFC 5288,
- * section 3). */
-static inline size_t recv_explicit_nonce(const struct record_keys *k) {
-    return k->version == 0x0304 || k->cipher == RECORD_CHACHA20_POLY1305 ? 0 : 8;
-}
-
 /* recv_fill.c. All below: rx_lock is held. */
 void recv_fill_put(struct sink *k, const uint8_t *p, size_t n);
 /* Where n bytes can be written without a copy, or NULL. */

@@ -129,7 +129,7 @@ long recv_records_open(int fd, struct slot *s, const struct record_engine *e, ui
         memcpy(raw, rec, wire);
     size_t overhead = record_overhead(&s->rx);
     size_t limit = wire > overhead ? wire - overhead : 0;
-    size_t nonce = recv_explicit_nonce(&s->rx);
+    size_t nonce = record_explicit(&s->rx);
     /* An alert has no business in the program's memory, not even behind what is delivered. */
     uint8_t *direct = k && !ticket_may_come && limit > RECV_CONTROL_MAX ? recv_fill_direct(k, limit) : NULL;
     *plain = direct ? direct : rec + RECORD_HEADER + nonce;

@@ -4,7 +4,6 @@
 #include "send.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 
 #include "driver.h"
@@ -82,23 +81,14 @@ static bool looks_first(const struct slot *s, const struct conn *c) {
     return s->server && !c->heard && !s->rx_eof && c->inbound.tls_in_tls != TLS_IN_TLS_SKIP;
 }
 
-/* The kernel has an error for the program or has given the connection up: nobody will take what would be
- * kept. */
-static bool broken_off(int fd) {
-    struct pollfd p = {.fd = fd};
-    int saved = errno;
-    bool is = wire_poll(&p, 1, 0) == 1;
-    errno = saved;
-    return is;
-}
-
-/* Does a write have to find out first what has become of the handshake? Before the connection is made there
+/* Does a write have to find out first what has become of the handshake? Where the kernel has an error for the
+ * program nobody will take what would be kept. Before the connection is made there
  * is none. */
 static bool has_news(int fd, const struct slot *s, const struct conn *c) {
     bool mine = c && (!s->shaker || s->shaker == wire_getpid());
     if (!mine || c->going_plain)
         return false;
-    return looks_first(s, c) || ((s->shaker || s->server) && broken_off(fd));
+    return looks_first(s, c) || ((s->shaker || s->server) && wire_failed(fd));
 }
 
 /* Before the peer is verified: bytes are kept, the ClientHello goes out. */

@@ -54,6 +54,10 @@ bool slot_others_dead(const struct slot *s) {
     return dead;
 }
 
+bool slot_others_use(const struct slot *s) {
+    return atomic_load(&s->refs) > 1 && !slot_others_dead(s);
+}
+
 static bool abandoned(const struct slot *s) {
     if (atomic_load(&s->state) == SLOT_FREE || !slot_others_dead(s))
         return false;

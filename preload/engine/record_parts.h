@@ -10,8 +10,6 @@
 _Static_assert((int)RECORD_TAG == (int)AEAD_TAG, "one tag");
 
 enum {
-    RECORD_TLS12 = 0x0303,
-    RECORD_TLS13 = 0x0304,
     /* Up to here a record is first laid out in one piece, because one call of the cipher beats
      * several by more than the copy costs. Measured: even at 1 KiB, the copy is 10 of 110 ns. */
     RECORD_SMALL = 1024,

@@ -212,14 +212,9 @@ static bool worth_asking(const fd_set *in, const fd_set *out, int n) {
 }
 
 /* An error is true news, and a look at the queue would use it up. */
-static bool failed(int fd) {
-    struct pollfd p = {.fd = fd};
-    return wire_poll(&p, 1, 0) == 1;
-}
-
 static int filter_set(fd_set *set, int n, int ready) {
     for (int fd = fdtable_next(0); fd >= 0 && fd < n; fd = fdtable_next(fd + 1))
-        if (set_has(set, fd) && filter_doubts(fd) && !failed(fd) && !filter_readable(fd)) {
+        if (set_has(set, fd) && filter_doubts(fd) && !wire_failed(fd) && !filter_readable(fd)) {
             set_clear(set, fd);
             ready--;
         }
@@ -270,7 +265,7 @@ static int held_set(struct sets *s, int n, bool tell, int ready) {
 static int filter_out(fd_set *set, int n, int ready, bool *full) {
     for (int fd = set && filter_ever_full() ? fdtable_next(0) : -1; fd >= 0 && fd < n;
          fd = fdtable_next(fd + 1))
-        if (set_has(set, fd) && filter_full(fd) && !failed(fd)) {
+        if (set_has(set, fd) && filter_full(fd) && !wire_failed(fd)) {
             set_clear(set, fd);
             *full = true;
             ready--;
