@@ -26,7 +26,8 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_LIBS   := -Wl,-u,ini_parse_stream,-Bstatic -linih -Wl,-Bdynamic -ldl
 # The lookups that preload/tls/known.c does in OpenSSL's stead.
 KNOWN := $(patsubst %,-Wl$(comma)--wrap=EVP_%_fetch,MD KDF MAC CIPHER KEYMGMT KEYEXCH SIGNATURE) \
-    $(patsubst %,-Wl$(comma)--wrap=OSSL_DECODER_%,CTX_new_for_pkey from_data CTX_free) -Wl,--wrap=__sprintf_chk
+    $(patsubst %,-Wl$(comma)--wrap=OSSL_DECODER_%,CTX_new_for_pkey from_data CTX_free) -Wl,--wrap=__sprintf_chk \
+    -Wl,--wrap=d2i_SSL_SESSION
 ENGINE_LIBS := $(KNOWN) -Wl,-Bstatic -lssl -lcrypto $(if $(filter x86_64,$(ARCH)),-lIPSec_MB) -Wl,-Bdynamic -ldl
 CLI_LIBS    := -Wl,-Bstatic -lcrypto -linih -lyaml -Wl,-Bdynamic -ldl
 SHARED      := -shared -Wl,-z,now,-z,relro,-z,defs,--exclude-libs,ALL,--as-needed

@@ -2,6 +2,7 @@
  * object; touches no descriptor. */
 #include "engine.h"
 #include "gate.h"
+#include "known.h"
 #include "libctx.h"
 #include "secrets.h"
 #include "session.h"
@@ -231,7 +232,10 @@ static size_t make_ticket(struct handshake *h, uint8_t *out, size_t max) {
     if (!wants_ticket(h, max))
         return 0;
     ERR_clear_error();
-    if (SSL_new_session_ticket(h->ssl) != 1 || SSL_do_handshake(h->ssl) != 1) {
+    known_issuing(h->ssl);
+    bool made = SSL_new_session_ticket(h->ssl) == 1 && SSL_do_handshake(h->ssl) == 1;
+    known_issuing(NULL);
+    if (!made) {
         ERR_clear_error();
         (void)BIO_reset(h->out);
         return 0;

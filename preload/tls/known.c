@@ -1,9 +1,11 @@
 /* known.c - keeps what libssl and libcrypto look up anew for every handshake though it never changes:
- * algorithms by name, and the set-up decoder of a peer's public key. The linker sends their calls here
+ * algorithms by name, the set-up decoder of a peer's public key, and sessions that are there already. The linker sends their calls here
  * (--wrap, in the Makefile) and only the lookups are replaced; what is found and what it does are OpenSSL's
  * own.
  *
  * Nothing kept is ever given back: it belongs to library contexts that live as long as the process. */
+#include "known.h"
+
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -15,6 +17,7 @@
 #include <openssl/decoder.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
+#include <openssl/ssl.h>
 
 enum { NAME_MAX_LEN = 24, KEPT_MAX = 32 };
 
@@ -80,6 +83,29 @@ KNOWN(EVP_KEYMGMT)
 KNOWN(EVP_KEYEXCH)
 KNOWN(EVP_SIGNATURE)
 
+/* --- sessions ------------------------------------------------------------------------------------ */
+
+static __thread bool reading_session;
+static __thread const SSL *issuing; /* NULL: no ticket is being made */
+
+void known_issuing(const SSL *ssl) {
+    issuing = ssl;
+}
+
+SSL_SESSION *__real_d2i_SSL_SESSION(SSL_SESSION **session, const unsigned char **in, long len);
+SSL_SESSION *__wrap_d2i_SSL_SESSION(SSL_SESSION **session, const unsigned char **in, long len);
+/* To make a ticket OpenSSL wants a copy of the session, and reads the bytes that it has just written of it. A
+ * session that comes back remembers the certificate of a peer that has proved itself: its names and its end
+ * are asked for, its key never again. */
+SSL_SESSION *__wrap_d2i_SSL_SESSION(SSL_SESSION **session, const unsigned char **in, long len) {
+    if (issuing && !session)
+        return SSL_SESSION_dup(SSL_get_session(issuing));
+    reading_session = true;
+    SSL_SESSION *read = __real_d2i_SSL_SESSION(session, in, len);
+    reading_session = false;
+    return read;
+}
+
 /* --- peers' public keys -------------------------------------------------------------------------- */
 
 /* A decoder that was set up once with `result` as its destination, and lent to one caller at a time. All but
@@ -134,6 +160,8 @@ OSSL_DECODER_CTX *__wrap_OSSL_DECODER_CTX_new_for_pkey(EVP_PKEY **pkey, const ch
                                                        const char *structure, const char *keytype,
                                                        int selection, OSSL_LIB_CTX *lib,
                                                        const char *properties) {
+    if (reading_session) /* as of a key that OpenSSL does not know: the certificate is read without it */
+        return NULL;
     bool usual = lib && !properties && type && structure && keytype && strlen(keytype) < NAME_MAX_LEN &&
                  !strcmp(type, "DER") && !strcmp(structure, "SubjectPublicKeyInfo") &&
                  selection == EVP_PKEY_PUBLIC_KEY;

@@ -23,6 +23,14 @@ static struct {
     uint64_t period;
     uint8_t secret[2][32];
 } ring;
+/* Under lock; what was derived last: most programs have one context that gives tickets. */
+static struct {
+    bool made;
+    uint8_t label[32];
+    struct keys {
+        uint8_t name[32], cipher[32], mac[32];
+    } keys[2]; /* by the secret's age */
+} latest;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static EVP_CIPHER *aes; /* immutable after once */
@@ -45,10 +53,9 @@ static bool mac(const uint8_t key[32], const void *data, size_t len, uint8_t out
     return EVP_Q_mac(slimctx(), "HMAC", NULL, "SHA256", NULL, key, 32, data, len, out, 32, &n) != NULL;
 }
 
-/* A clock that was set back uses the newest secret: hashing has no way back. */
-static bool current_secret(size_t age, uint8_t out[32]) {
+/* A clock that was set back uses the newest secret: hashing has no way back. Under lock. */
+static bool turn(void) {
     uint64_t now = (uint64_t)time(NULL) / TICKET_PERIOD;
-    pthread_mutex_lock(&lock);
     bool ok = ring.ready;
     while (ok && ring.period < now) {
         uint8_t next[32];
@@ -57,23 +64,31 @@ static bool current_secret(size_t age, uint8_t out[32]) {
         memcpy(ring.secret[0], next, 32);
         OPENSSL_cleanse(next, sizeof next);
         ring.period++;
+        OPENSSL_cleanse(&latest, sizeof latest);
     }
-    memcpy(out, ring.secret[age], 32);
-    pthread_mutex_unlock(&lock);
     return ok;
 }
 
-struct keys {
-    uint8_t name[32], cipher[32], mac[32];
-};
+static bool make_keys(const uint8_t secret[32], const uint8_t label[32], struct keys *out) {
+    uint8_t bound[32];
+    bool ok = mac(secret, label, 32, bound) && mac(bound, "name", 4, out->name) &&
+              mac(bound, "cipher", 6, out->cipher) && mac(bound, "mac", 3, out->mac);
+    OPENSSL_cleanse(bound, sizeof bound);
+    return ok;
+}
 
 static bool derive(const struct handshake *h, size_t age, struct keys *out) {
-    uint8_t secret[32], bound[32];
-    bool ok = current_secret(age, secret) && mac(secret, h->context->label, 32, bound) &&
-              mac(bound, "name", 4, out->name) && mac(bound, "cipher", 6, out->cipher) &&
-              mac(bound, "mac", 3, out->mac);
-    OPENSSL_cleanse(secret, sizeof secret);
-    OPENSSL_cleanse(bound, sizeof bound);
+    const uint8_t *label = h->context->label;
+    pthread_mutex_lock(&lock);
+    bool ok = turn();
+    if (ok && !(latest.made && memcmp(latest.label, label, 32) == 0)) {
+        memcpy(latest.label, label, 32);
+        ok = make_keys(ring.secret[0], label, &latest.keys[0]) &&
+             make_keys(ring.secret[1], label, &latest.keys[1]);
+        latest.made = ok;
+    }
+    *out = latest.keys[age];
+    pthread_mutex_unlock(&lock);
     return ok;
 }
 
