@@ -23,7 +23,7 @@ enum {
     CONN_RX_BATCH = 65536 + 256, /* wire bytes taken at once */
     CONN_SCRATCH_RX = CONN_RX_BATCH + SLOT_RX_REGION,
     CONN_TICKET_RECORD = 2048, /* a larger record is taken for no ticket */
-    CONN_PAGES = 256,
+    CONN_PAGES = 1024,
 };
 
 struct conn {

@@ -47,70 +47,82 @@ union slot_address {
     struct sockaddr_in6 v6;
 };
 
+/* What each read and write looks at lies together: a server with many connections waits for memory, not for
+ * instructions. Behind every key lies its secret, which only a KeyUpdate wants, and then 16 bytes of use. */
 struct slot {
-    pthread_mutex_t rx_lock, tx_lock; /* made once, before the first use of the slot */
-
+    /* made once, before the first use of the slot */
+    pthread_mutex_t rx_lock, tx_lock;
     _Atomic uint32_t generation; /* changes whenever the slot is freed */
-    _Atomic uint32_t refs;       /* descriptors that stand for it, in all processes */
-    _Atomic uint32_t progress;   /* futex word: bumped when state changes */
-    _Atomic uint8_t state;       /* enum slot_state; written with both locks, read with either or none */
-    _Atomic bool rx_waits;       /* the holder of rx_lock is blocked in the kernel */
-    _Atomic bool tx_waits;       /* the holder of tx_lock is blocked in the kernel */
-    _Atomic bool orphan;         /* closed under a call, which frees it at its end (slot_reap) */
-    _Atomic bool nonblocking;    /* O_NONBLOCK of the open file, as last seen */
-    _Atomic uint8_t forking;     /* forks whose child has not signed in yet */
 
-    /* init */
-    bool server;
+    /* all that follows begins anew with each connection */
+    _Atomic uint8_t state;    /* enum slot_state; written with both locks, read with either or none */
+    _Atomic bool rx_waits;    /* the holder of rx_lock is blocked in the kernel */
+    _Atomic bool tx_waits;    /* the holder of tx_lock is blocked in the kernel */
+    _Atomic bool orphan;      /* closed under a call, which frees it at its end (slot_reap) */
+    _Atomic bool nonblocking; /* O_NONBLOCK of the open file, as last seen */
+    bool server;              /* init */
+    _Atomic bool rx_eof;      /* rx: close_notify came, or a fatal error was reported */
+    _Atomic bool rx_shut;     /* rx: the program shut reading down: FIN is no truncation then */
+    _Atomic bool saw_input;   /* rx: an application record has come */
+    _Atomic bool torn;        /* rx: records have come in parts, or may at any time */
+    _Atomic bool loose;       /* rx: no byte of the held record is in the kernel to report it readable */
+    _Atomic bool tail_rides;  /* tx: the tail is a ticket that waits for the first application bytes */
+    _Atomic bool tx_closed;   /* tx: close_notify was sealed */
+    _Atomic bool half_closed; /* tx: the program shut writing down; FIN follows what is kept */
+    _Atomic bool early_left;  /* tx: the shaker still keeps early bytes: nobody else may seal yet */
+    _Atomic bool tx_amid;     /* tx: sealed bytes are on their way: an owner that dies now leaves a gap */
+    _Atomic bool update_due;  /* tx: the peer asked for a KeyUpdate */
+    _Atomic int lost_error;   /* the kernel told it to a send of our own; the program has yet to hear of it */
+    _Atomic uint32_t tail;    /* tx: sealed bytes that the kernel has not taken */
+    uint32_t tx_going;        /* tx: bytes of the send that tx_amid speaks of; 0: not yet sealed */
+    _Atomic uint32_t carry;   /* rx: bytes of an incomplete record at the region's start */
+    _Atomic uint32_t held;    /* rx: undelivered plaintext in the region; one byte pins it in the kernel */
+
+    /* rx */
+    _Alignas(64) struct record_keys rx;
+    uint32_t lowat;              /* SO_RCVLOWAT as the kernel has it now; 0: untouched, that is user_lowat */
+    _Atomic uint32_t user_lowat; /* the program's own value, 1 unless it set one */
+    uint64_t bytes_in;
+
+    /* tx */
+    _Alignas(64) struct record_keys tx;
+    uint64_t wire_out; /* bytes that the kernel was handed since the keys came into force, by our count */
+    uint64_t bytes_out;
+
+    /* seldom: init */
+    uint64_t cookie; /* SO_COOKIE: whatever number it has, this is the kernel's socket */
     bool permissive;
     uint16_t id_low; /* keeps log lines of one connection together */
-    uint64_t cookie; /* SO_COOKIE: whatever number it has, this is the kernel's socket */
     union slot_address local, peer;
     char rule[SLOT_RULE_MAX]; /* "file:line [Section]" */
 
-    /* rx */
-    struct record_keys rx;
-    uint32_t rx_region;     /* SLOT_NO_REGION: none */
-    _Atomic uint32_t carry; /* bytes of an incomplete record at the region's start */
+    /* seldom: rx */
     uint32_t held_at;
-    _Atomic uint32_t held;       /* undelivered plaintext in the region; one byte pins it in the kernel */
-    _Atomic bool loose;          /* no byte of the held record is in the kernel to report it readable */
-    uint32_t lowat;              /* SO_RCVLOWAT as the kernel has it now; 0: untouched, that is user_lowat */
-    _Atomic uint32_t user_lowat; /* the program's own value, 1 unless it set one */
-    _Atomic bool rx_eof;         /* close_notify came, or a fatal error was reported */
-    _Atomic bool rx_shut;        /* the program shut reading down: FIN is no truncation then */
-    _Atomic bool saw_input;      /* an application record has come */
-    _Atomic bool torn;           /* records have come in parts, or may at any time */
+    _Atomic uint32_t user_rcvbuf; /* what the program asked for; 0: nothing */
 
-    /* tx */
-    struct record_keys tx;
-    uint32_t tx_region;
+    /* seldom: tx */
+    uint64_t wire_base; /* bytes that the kernel had been handed when the keys came into force */
     uint32_t tail_at;
-    _Atomic uint32_t tail;     /* sealed bytes that the kernel has not taken */
-    _Atomic bool tail_rides;   /* the tail is a ticket that waits for the first application bytes */
-    _Atomic bool tx_closed;    /* close_notify was sealed */
-    _Atomic bool half_closed;  /* the program shut writing down; FIN follows what is kept */
-    _Atomic bool early_left;   /* the shaker still keeps early bytes: nobody else may seal yet */
-    _Atomic bool abort;        /* SO_LINGER with 0 seconds: close resets */
-    uint64_t wire_base;        /* bytes that the kernel had been handed when the keys came into force */
-    uint64_t wire_out;         /* and since then, by our count */
-    uint32_t tx_going;         /* bytes of the send that tx_amid speaks of; 0: not yet sealed */
-    _Atomic bool tx_amid;      /* sealed bytes are on their way: an owner that dies now leaves a gap */
-    _Atomic bool update_due;   /* the peer asked for a KeyUpdate */
     _Atomic uint32_t out_news; /* writes that found no room, and shutdowns */
+    _Atomic bool abort;        /* SO_LINGER with 0 seconds: close resets */
 
-    /* both */
-    char peer_name[SLOT_PEER_MAX]; /* its identity once open; empty: none, or too long */
+    /* seldom: both */
     _Atomic bool reset_told;       /* a write or SO_ERROR has reported why the kernel's stream is gone */
-    _Atomic int lost_error;  /* the kernel told it to a send of our own; the program has yet to hear of it */
-    _Atomic int error;       /* errno for SLOT_DEAD */
-    _Atomic bool error_told; /* SO_ERROR or a call has reported it */
-    _Atomic pid_t shaker;    /* the process that owns the handshake; 0: nobody yet */
-    _Atomic uint64_t holders[SLOT_HOLDERS]; /* processes that hold it: generation << 32 | process; 0: free */
-    _Atomic bool holders_lost;              /* more processes than places */
+    _Atomic bool error_told;       /* SO_ERROR or a call has reported error */
+    _Atomic int error;             /* errno for SLOT_DEAD */
+    char peer_name[SLOT_PEER_MAX]; /* its identity once open; empty: none, or too long */
+
+    /* its place in the arena, and the processes that stand for it: all before describes the connection and
+     * goes along when it moves elsewhere */
+    _Atomic uint32_t refs;                  /* descriptors that stand for it, in all processes */
+    _Atomic uint32_t progress;              /* futex word: bumped when state changes */
+    uint32_t rx_region;                     /* rx; SLOT_NO_REGION: none */
+    uint32_t tx_region;                     /* tx */
     uint32_t next;                          /* free list */
-    _Atomic uint32_t user_rcvbuf;           /* what the program asked for; 0: nothing */
-    uint64_t bytes_in, bytes_out;
+    _Atomic pid_t shaker;                   /* the process that owns the handshake; 0: nobody yet */
+    _Atomic uint8_t forking;                /* forks whose child has not signed in yet */
+    _Atomic bool holders_lost;              /* more processes than places */
+    _Atomic uint64_t holders[SLOT_HOLDERS]; /* processes that hold it: generation << 32 | process; 0: free */
 };
 
 /* Maps the arena (once per process family). False when memory cannot be reserved. */

@@ -8,8 +8,8 @@
 
 #include "real.h"
 
-/* Everything from here on describes the connection, not its place in the arena. */
-enum { STATE_FROM = offsetof(struct slot, server), STATE_SIZE = sizeof(struct slot) - STATE_FROM };
+/* What describes the connection, not its place in the arena nor what one process does with it now. */
+enum { STATE_FROM = offsetof(struct slot, server), STATE_SIZE = offsetof(struct slot, refs) - STATE_FROM };
 
 struct packed {
     uint64_t magic;
@@ -90,16 +90,6 @@ static bool get(int file, off_t *at, void *bytes, size_t n) {
     return ok;
 }
 
-/* What belonged to the old arena and its processes. */
-static void make_ours(struct slot *s) {
-    s->rx_region = s->tx_region = SLOT_NO_REGION;
-    s->shaker = 0;
-    s->next = 0;
-    s->holders_lost = false;
-    memset(s->holders, 0, sizeof s->holders);
-    slot_hold(s);
-}
-
 struct slot *moving_state_read(int file, off_t at) {
     struct packed p;
     if (!get(file, &at, &p, sizeof p) || p.magic != PACKED_MAGIC || p.size != STATE_SIZE ||
@@ -109,7 +99,6 @@ struct slot *moving_state_read(int file, off_t at) {
     if (!s)
         return NULL;
     bool ok = get(file, &at, (char *)s + STATE_FROM, STATE_SIZE);
-    make_ours(s);
     if (ok && p.rx)
         ok = get(file, &at, slot_rx_buffer(s), p.rx);
     if (ok && p.tx)

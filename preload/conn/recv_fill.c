@@ -48,7 +48,8 @@ static void save_carry(struct slot *s, struct fill *f) {
     f->dirty = false;
     if (f->have)
         memcpy(slot_rx_buffer(s), f->buf, f->have);
-    s->carry = (uint32_t)f->have;
+    if (s->carry != f->have)
+        s->carry = (uint32_t)f->have;
     if (!s->carry && !s->held)
         slot_rx_release(s);
 }
@@ -131,7 +132,7 @@ static ssize_t blocking_recv(int fd, struct slot *s, struct fill *f, size_t n, i
     options_lowat_exactly(fd, s, lowat);
     if (!driver_stand_in(fd, POLLIN))
         return -1;
-    atomic_store(&s->rx_waits, true);
+    atomic_store_explicit(&s->rx_waits, true, memory_order_release);
     ssize_t got = wire_recv(fd, f->buf + f->have, n, flags);
     if (still_ours(s, f, generation, got))
         return got;

@@ -107,7 +107,7 @@ struct slot *slot_new(void) {
         slot_lock_init(&s->tx_lock);
         atomic_store(&s->generation, 1);
     }
-    memset((char *)s + offsetof(struct slot, refs), 0, sizeof *s - offsetof(struct slot, refs));
+    memset((char *)s + offsetof(struct slot, state), 0, sizeof *s - offsetof(struct slot, state));
     s->user_lowat = 1;
     atomic_store(&s->refs, 1);
     slot_hold(s);

@@ -1,27 +1,33 @@
-/* record_cache.c - per-thread, direct-mapped cache of expanded key schedules, found by key_id.
+/* record_cache.c - per-thread, set-associative cache of expanded key schedules, found by key_id.
  *
  * Holds nothing that cannot be rebuilt from struct record_keys. No locks: a cache belongs to its thread,
- * and after fork the child's copy is as good as the parent's. Grows on conflict up to SLOTS_MAX, so the
+ * and after fork the child's copy is as good as the parent's. Grows on conflict up to SETS_MAX, so the
  * memory follows the keys a thread really uses (about 1.2 KB each), and not the connections. */
 #include "record_cache.h"
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
-enum { SLOTS_MIN = 8, SLOTS_MAX = 256 }; /* powers of two */
+enum { WAYS = 4, SETS_MIN = 2, SETS_MAX = 256 }; /* the sets: powers of two */
 
-struct cache {
+struct record_cache {
     volatile sig_atomic_t busy; /* an entry is in use further up this thread's stack */
-    size_t slots;
-    struct record_cache_entry *entries;
+    size_t sets;
+    struct record_cache_entry *entries; /* WAYS of each set */
+    size_t turn;                        /* which way makes room next */
 };
 
-static _Thread_local struct cache *mine;
-/* Immutable once `once` has run, hence no lock. */
-static pthread_key_t at_thread_exit;
-static bool has_key;
+/* Under which each thread has its own: several times faster than a variable of the thread in an object that
+ * is loaded late. Immutable once has_key says so. */
+static pthread_key_t key;
+static _Atomic bool has_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static struct record_cache *mine(void) {
+    return atomic_load_explicit(&has_key, memory_order_acquire) ? pthread_getspecific(key) : NULL;
+}
 
 static void entry_clear(struct record_cache_entry *e) {
     if (e->schedule)
@@ -45,50 +51,59 @@ static int entry_fill(struct record_cache_entry *e, const struct record_keys *k)
     return 0;
 }
 
+/* A later destructor of this thread that still writes starts a new one. */
 static void cache_free(void *arg) {
-    struct cache *c = arg;
-    mine = NULL; /* a later destructor of this thread that still writes starts a new one */
-    for (size_t i = 0; i < c->slots; i++)
+    struct record_cache *c = arg;
+    for (size_t i = 0; i < c->sets * WAYS; i++)
         entry_clear(&c->entries[i]);
     free(c->entries);
     free(c);
 }
 
 static void key_create(void) {
-    has_key = pthread_key_create(&at_thread_exit, cache_free) == 0;
+    atomic_store(&has_key, pthread_key_create(&key, cache_free) == 0);
 }
 
-static struct cache *cache_new(void) {
+static struct record_cache *cache_new(void) {
     (void)pthread_once(&once, key_create);
-    struct cache *c = calloc(1, sizeof *c);
-    struct record_cache_entry *entries = calloc(SLOTS_MIN, sizeof *entries);
+    struct record_cache *c = calloc(1, sizeof *c);
+    struct record_cache_entry *entries = calloc(SETS_MIN * WAYS, sizeof *entries);
     /* Without a key nobody would free it: better no cache than a leak per thread. */
-    if (!c || !entries || !has_key || pthread_setspecific(at_thread_exit, c) != 0) {
+    if (!c || !entries || !atomic_load(&has_key) || pthread_setspecific(key, c) != 0) {
         free(entries);
         free(c);
         return NULL;
     }
-    c->slots = SLOTS_MIN;
+    c->sets = SETS_MIN;
     c->entries = entries;
-    return mine = c;
+    return c;
 }
 
-static struct record_cache_entry *slot_of(const struct cache *c, uint64_t key_id) {
-    return &c->entries[key_id & (c->slots - 1)];
+static struct record_cache_entry *set_of(const struct record_cache *c, uint64_t key_id) {
+    return &c->entries[(key_id & (c->sets - 1)) * WAYS];
 }
 
-/* Twice the slots. One more bit of the id decides, so no two entries can meet in a slot. */
-static int cache_grow(struct cache *c) {
-    struct cache bigger = {.slots = c->slots * 2};
-    bigger.entries = calloc(bigger.slots, sizeof *bigger.entries);
+/* The entry of this key, or of none with 0; NULL: not in its set. */
+static struct record_cache_entry *find(const struct record_cache *c, uint64_t key_id, uint64_t wanted) {
+    struct record_cache_entry *set = set_of(c, key_id);
+    for (size_t i = 0; i < WAYS; i++)
+        if (set[i].key_id == wanted)
+            return &set[i];
+    return NULL;
+}
+
+/* Twice the sets. One more bit of the id decides, so what shared a set fits into two. */
+static int cache_grow(struct record_cache *c) {
+    struct record_cache bigger = {.sets = c->sets * 2};
+    bigger.entries = calloc(bigger.sets * WAYS, sizeof *bigger.entries);
     if (!bigger.entries)
         return RECORD_INTERNAL;
-    for (size_t i = 0; i < c->slots; i++)
+    for (size_t i = 0; i < c->sets * WAYS; i++)
         if (c->entries[i].key_id)
-            *slot_of(&bigger, c->entries[i].key_id) = c->entries[i];
+            *find(&bigger, c->entries[i].key_id, 0) = c->entries[i];
     free(c->entries);
     c->entries = bigger.entries;
-    c->slots = bigger.slots;
+    c->sets = bigger.sets;
     return 0;
 }
 
@@ -100,36 +115,37 @@ static struct record_cache_entry *single_use(const struct record_keys *k) {
         free(e);
         return NULL;
     }
-    if (e)
-        e->key_id = 0; /* tells release that it is not in a table */
     return e;
 }
 
-static struct record_cache_entry *miss(struct cache *c, const struct record_keys *k) {
-    struct record_cache_entry *e = slot_of(c, k->key_id);
-    while (e->key_id && c->slots < SLOTS_MAX && cache_grow(c) == 0)
-        e = slot_of(c, k->key_id);
+static struct record_cache_entry *miss(struct record_cache *c, const struct record_keys *k) {
+    struct record_cache_entry *e = find(c, k->key_id, 0);
+    while (!e && c->sets < SETS_MAX && cache_grow(c) == 0)
+        e = find(c, k->key_id, 0);
+    if (!e)
+        e = set_of(c, k->key_id) + c->turn++ % WAYS;
     if (entry_fill(e, k)) {
         c->busy = 0;
         return NULL;
     }
+    e->home = c;
     return e;
 }
 
 struct record_cache_entry *record_cache_acquire(const struct record_keys *k) {
-    struct cache *c = mine;
+    struct record_cache *c = mine();
     if (!c && !(c = cache_new()))
         return single_use(k);
     if (c->busy || !k->key_id)
         return single_use(k);
     c->busy = 1;
-    struct record_cache_entry *e = slot_of(c, k->key_id);
-    return e->key_id == k->key_id ? e : miss(c, k);
+    struct record_cache_entry *e = find(c, k->key_id, k->key_id);
+    return e ? e : miss(c, k);
 }
 
 void record_cache_release(struct record_cache_entry *e) {
-    if (e->key_id) {
-        mine->busy = 0;
+    if (e->home) {
+        e->home->busy = 0;
         return;
     }
     entry_clear(e);
@@ -137,10 +153,10 @@ void record_cache_release(struct record_cache_entry *e) {
 }
 
 void record_cache_forget(uint64_t key_id) {
-    struct cache *c = mine;
+    struct record_cache *c = mine();
     if (!c || c->busy || !key_id)
         return;
-    struct record_cache_entry *e = slot_of(c, key_id);
-    if (e->key_id == key_id)
+    struct record_cache_entry *e = find(c, key_id, key_id);
+    if (e)
         entry_clear(e);
 }

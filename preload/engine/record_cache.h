@@ -5,8 +5,10 @@
 #include "aead.h"
 #include "record.h"
 
+struct record_cache;
 struct record_cache_entry {
-    uint64_t key_id; /* 0: empty */
+    uint64_t key_id;           /* 0: empty */
+    struct record_cache *home; /* NULL: a copy that is used once */
     const struct aead *aead;
     void *schedule;
 };
