@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -28,23 +30,32 @@ pid_t wire_getpid_confined(void);
 /* Before getpid is gone, and in a forked child. */
 void wire_learn_pid(void);
 
+/* Somebody could cancel a thread of the program: it has more than the first, or asked for a cancellation.
+ * (Our own thread cancels nobody.) */
+extern _Atomic bool wire_cancellable;
+
 /* A call that does not wait can be cancelled before it only. libc's own opens itself for cancellation around
  * each call as soon as there ever was a second thread, and the driver is one. */
+static inline bool wire_opens_itself(int flags) {
+    if (!(flags & MSG_DONTWAIT))
+        return atomic_load_explicit(&wire_cancellable, memory_order_relaxed);
+    pthread_testcancel();
+    return false;
+}
+
 static inline ssize_t wire_recv(int fd, void *buf, size_t n, int flags) {
     if (confine_lost(CONFINE_RECV))
         return wire_recv_confined(fd, buf, n, flags);
-    if (!(flags & MSG_DONTWAIT))
+    if (wire_opens_itself(flags))
         return real.recv(fd, buf, n, flags);
-    pthread_testcancel();
     return real.syscall(SYS_recvfrom, fd, buf, n, flags, NULL, NULL);
 }
 
 static inline ssize_t wire_send(int fd, const void *buf, size_t n, int flags) {
     if (confine_lost(CONFINE_SEND))
         return wire_send_confined(fd, buf, n, flags);
-    if (!(flags & MSG_DONTWAIT))
+    if (wire_opens_itself(flags))
         return real.send(fd, buf, n, flags);
-    pthread_testcancel();
     return real.syscall(SYS_sendto, fd, buf, n, flags, NULL, 0);
 }
 

@@ -18,6 +18,7 @@
 #include "driver_tend.h"
 #include "fdtable.h"
 #include "log.h"
+#include "real.h"
 #include "wire.h"
 
 enum {
@@ -94,7 +95,7 @@ static void start_thread(void) {
     pthread_attr_setstacksize(&attr, STACK);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    running = !pthread_create(&thread, &attr, run, NULL);
+    running = !real.pthread_create(&thread, &attr, run, NULL);
     atomic_store(&unmanned, !running);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attr);

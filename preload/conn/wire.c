@@ -14,6 +14,7 @@
 enum { STEP = 2048 }; /* the send buffer of a socket that polls writable has room for this much */
 
 static _Atomic pid_t known_pid;
+_Atomic bool wire_cancellable;
 
 int wire_denied(void) {
     errno = EPERM;

@@ -6,6 +6,7 @@
 mesh STRICT ISTIO_MUTUAL
 threads=$(program inv_threads)
 cat >"$T/expected" <<'END'
+the only thread, cancelled by itself before a read: cancelled
 no waiting beside a blocked reader: Resource temporarily unavailable, poll 0, reader 3
 jump out of a blocked read: Resource temporarily unavailable, then 5 bytes
 a handler reads what the thread waits for: Resource temporarily unavailable inside, 5 bytes outside

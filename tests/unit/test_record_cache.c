@@ -79,17 +79,43 @@ Test(record_cache, entry_is_kept_until_forgotten) {
     record_cache_forget(0);
 }
 
-Test(record_cache, key_under_the_same_slot_replaces) {
-    struct record_keys a = test_keys(test_suites[0], 1), b = test_keys(test_suites[0], 2);
-    b.key_id = a.key_id + (UINT64_C(1) << 40); /* equal in every slot bit */
-    struct record_cache_entry *e = record_cache_acquire(&a);
+static void *schedule_of(const struct record_keys *k) {
+    struct record_cache_entry *e = record_cache_acquire(k);
+    cr_assert_not_null(e);
+    cr_assert_eq(e->key_id, k->key_id);
+    void *schedule = e->schedule;
     record_cache_release(e);
-    e = record_cache_acquire(&b);
-    cr_assert_eq(e->key_id, b.key_id);
-    record_cache_release(e);
-    e = record_cache_acquire(&a);
-    cr_assert_eq(e->key_id, a.key_id);
-    record_cache_release(e);
+    return schedule;
+}
+
+Test(record_cache, keys_that_share_every_bit_replace_each_other) {
+    struct record_keys k = test_keys(test_suites[0], 1);
+    uint64_t first = k.key_id;
+    for (int round = 0; round < 3; round++)
+        for (uint64_t i = 0; i < 20; i++) {
+            k.key_id = first + (i << 40); /* equal in every bit that a set is found by */
+            schedule_of(&k);
+        }
+}
+
+/* What a server with some 100 connections has. Their ids are random, so some agree in many bits. */
+Test(record_cache, keys_of_many_connections_stay_expanded) {
+    enum { MANY = 200 };
+    struct record_keys k = test_keys(test_suites[0], 1);
+    void *schedules[MANY];
+    for (int round = 0; round < 2; round++) {
+        uint64_t id = 88172645463325252u; /* xorshift */
+        for (int i = 0; i < MANY; i++) {
+            id ^= id << 13;
+            id ^= id >> 7;
+            id ^= id << 17;
+            k.key_id = id;
+            if (!round)
+                schedules[i] = schedule_of(&k);
+            else
+                cr_assert_eq(schedule_of(&k), schedules[i], "key %d was expanded anew", i);
+        }
+    }
 }
 
 /* What a signal handler does that interrupts a seal: it must neither see nor evict the entry in use. */

@@ -17,6 +17,7 @@
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -259,6 +260,27 @@ static void clean(void *arg) {
     close(*(int *)arg);
 }
 
+/* In a process that never had another thread: there nobody seems to be who could cancel it. */
+static void cancel_oneself(void) {
+    char byte;
+    int status = 0;
+    begin("the only thread, cancelled by itself before a read");
+    open_pair(true);
+    pid_t pid = fork();
+    if (!pid) {
+        signal(SIGALRM, SIG_DFL);
+        alarm(5);
+        pthread_cancel(pthread_self());
+        (void)!read(near, &byte, 1);
+        _exit(1);
+    }
+    if (waitpid(pid, &status, 0) != pid)
+        die("waitpid");
+    printf("%s\n", WIFEXITED(status) && !WEXITSTATUS(status) ? "cancelled" : "it waits");
+    close(near);
+    close(far);
+}
+
 static void *cancelled(void *arg) {
     char buf[8];
     (void)arg;
@@ -340,6 +362,7 @@ int main(int argc, char **argv) {
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 5))
         die("listen");
+    cancel_oneself();
     no_wait_beside_reader();
     jump_out_of_read();
     handler_reads();
