@@ -57,10 +57,13 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/parts.a
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(ENGINE_LIBS) $(CLI_LIBS) -lcriterion
 
+$(BUILD)/contract: $(call obj,$(wildcard tests/contract/*.c)) $(BUILD)/parts.a
+	$(CC) $(SANITIZE) -pthread -o $@ $^ $(ENGINE_LIBS) $(CLI_LIBS) -lcriterion
+
 # The runtime of a sanitizer calls these while it starts, when instrumented code cannot run yet.
 $(call obj,preload/real.c preload/hooks/limits.c): CFLAGS_ALL := $(filter-out -fsanitize=%,$(CFLAGS_ALL))
 
--include $(patsubst %.o,%.d,$(call obj,$(CORE) $(ENGINE) $(CLI) $(UNIT)))
+-include $(patsubst %.o,%.d,$(call obj,$(CORE) $(ENGINE) $(CLI) $(UNIT) $(wildcard tests/contract/*.c)))
 
 deps: ## install the Debian packages that are missing
 	tests/deps.sh

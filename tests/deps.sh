@@ -18,7 +18,7 @@ packages_of() {
             openjdk-17-jdk-headless iperf3 gnutls-bin stunnel4 strace apache2-bin \
             mariadb-server-core mariadb-client-core openssh-server openssh-client vsftpd lftp \
             openbsd-inetd systemd php-cli perl ruby tcl libpython3.11-testsuite erlang-base libjemalloc2 \
-            libtcmalloc-minimal4
+            libtcmalloc-minimal4 valgrind libc6-dbg
         ;;
     bench)
         packages_of build

@@ -113,7 +113,7 @@ int main(int argc, char **argv) {
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     if (bind(listener, reinterpret_cast<sockaddr *>(&address), sizeof address) || listen(listener, 50))
         die("listen");
-    alarm(100);
+    alarm(250);
     std::thread server(serve, listener), toucher(touch, argv + 3);
     std::vector<std::thread> crowd;
     for (int i = 0; i < clients; i++)
