@@ -1,5 +1,5 @@
-/* valgrind_wrong.c - what valgrind's tools have to find: takes two locks in both orders, and writes behind what
- * it was given. */
+/* valgrind_wrong.c - what valgrind's tools have to find: takes two locks in both orders, and writes behind
+ * what it was given. */
 #include <pthread.h>
 #include <stdlib.h>
 
