@@ -34,6 +34,11 @@ struct conn {
     _Atomic int fd;     /* the descriptor that the driver may use */
     _Atomic int fds;    /* descriptors of this process that stand for the slot */
 
+    /* epoll sets that the program registered fd with; some programs do so for every request */
+    int epoll_count;
+    int epolls[CONN_EPOLLS];
+    struct epoll_event epoll_events[CONN_EPOLLS];
+
     /* tx */
     struct handshake *_Atomic shake; /* NULL: not started, or done */
     struct handshake *post;          /* client: kept for tickets; under rx_lock */
@@ -68,11 +73,6 @@ struct conn {
         armed; /* what the set will tell of: EPOLLIN or EPOLLOUT; 0: nothing, it is looked at at due_ms */
     uint64_t due_ms;
     _Atomic uint64_t deadline_ms;
-
-    /* epoll sets that the program registered fd with */
-    int epolls[CONN_EPOLLS];
-    struct epoll_event epoll_events[CONN_EPOLLS];
-    int epoll_count;
 };
 
 /* Per-thread working memory: one receive batch, one send batch. What would be large on the stack of a program

@@ -31,7 +31,8 @@ extern struct load_options load;
 struct link {
     int fd;
     SSL *ssl;    /* NULL: plain */
-    size_t seen; /* free for the user of the link */
+    size_t seen; /* these two: free for the user of the link */
+    bool met;
 };
 
 /* Ends the program with a message when ok is false. */
