@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "confine.h"
+#include "raw.h"
 #include "real.h"
 
 /* Bytes can be looked at and left in the kernel. Where not, MSG_PEEK fails. */
@@ -48,7 +49,7 @@ static inline ssize_t wire_recv(int fd, void *buf, size_t n, int flags) {
         return wire_recv_confined(fd, buf, n, flags);
     if (wire_opens_itself(flags))
         return real.recv(fd, buf, n, flags);
-    return real.syscall(SYS_recvfrom, fd, buf, n, flags, NULL, NULL);
+    return raw_call(SYS_recvfrom, fd, (long)buf, (long)n, flags, 0, 0);
 }
 
 static inline ssize_t wire_send(int fd, const void *buf, size_t n, int flags) {
@@ -56,7 +57,7 @@ static inline ssize_t wire_send(int fd, const void *buf, size_t n, int flags) {
         return wire_send_confined(fd, buf, n, flags);
     if (wire_opens_itself(flags))
         return real.send(fd, buf, n, flags);
-    return real.syscall(SYS_sendto, fd, buf, n, flags, NULL, 0);
+    return raw_call(SYS_sendto, fd, (long)buf, (long)n, flags, 0, 0);
 }
 
 static inline int wire_poll(struct pollfd *fds, nfds_t n, int timeout) {

@@ -15,49 +15,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "raw.h"
 #include "real_find.h"
 
-/* libc's syscall() is interposed as well, so the earliest calls go to the kernel directly. */
-static long early(long number, long a, long b, long c, long d, long e, long f) {
-    long result;
-#if defined(__x86_64__)
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-#elif defined(__aarch64__)
-    register long x8 __asm__("x8") = number;
-    register long x0 __asm__("x0") = a;
-    register long x1 __asm__("x1") = b;
-    register long x2 __asm__("x2") = c;
-    register long x3 __asm__("x3") = d;
-    register long x4 __asm__("x4") = e;
-    register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-    result = x0;
-#else
-#error "port the raw system call to this architecture"
-#endif
-    if (result < 0 && result > -4096) {
-        errno = (int)-result;
-        return -1;
-    }
-    return result;
-}
-
 static ssize_t early_read(int fd, void *buf, size_t n) {
-    return early(SYS_read, fd, (long)buf, (long)n, 0, 0, 0);
+    return raw_call(SYS_read, fd, (long)buf, (long)n, 0, 0, 0);
 }
 
 static ssize_t early_write(int fd, const void *buf, size_t n) {
-    return early(SYS_write, fd, (long)buf, (long)n, 0, 0, 0);
+    return raw_call(SYS_write, fd, (long)buf, (long)n, 0, 0, 0);
 }
 
 static int early_close(int fd) {
-    return (int)early(SYS_close, fd, 0, 0, 0, 0, 0);
+    return (int)raw_call(SYS_close, fd, 0, 0, 0, 0, 0);
 }
 
 static int early_fcntl(int fd, int cmd, ...) {
@@ -65,7 +35,7 @@ static int early_fcntl(int fd, int cmd, ...) {
     va_start(ap, cmd);
     long arg = va_arg(ap, long);
     va_end(ap);
-    return (int)early(SYS_fcntl, fd, cmd, arg, 0, 0, 0);
+    return (int)raw_call(SYS_fcntl, fd, cmd, arg, 0, 0, 0);
 }
 
 static int early_ioctl(int fd, unsigned long request, ...) {
@@ -73,7 +43,7 @@ static int early_ioctl(int fd, unsigned long request, ...) {
     va_start(ap, request);
     long arg = va_arg(ap, long);
     va_end(ap);
-    return (int)early(SYS_ioctl, fd, (long)request, arg, 0, 0, 0);
+    return (int)raw_call(SYS_ioctl, fd, (long)request, arg, 0, 0, 0);
 }
 
 static long early_syscall(long number, ...) {
@@ -82,15 +52,15 @@ static long early_syscall(long number, ...) {
     long a = va_arg(ap, long), b = va_arg(ap, long), c = va_arg(ap, long);
     long d = va_arg(ap, long), e = va_arg(ap, long), f = va_arg(ap, long);
     va_end(ap);
-    return early(number, a, b, c, d, e, f);
+    return raw_call(number, a, b, c, d, e, f);
 }
 
 static int early_pipe2(int *fds, int flags) {
-    return (int)early(SYS_pipe2, (long)fds, flags, 0, 0, 0, 0);
+    return (int)raw_call(SYS_pipe2, (long)fds, flags, 0, 0, 0, 0);
 }
 
 static int early_poll(struct pollfd *fds, nfds_t n, int timeout) {
-    return (int)early(SYS_poll, (long)fds, (long)n, timeout, 0, 0, 0);
+    return (int)raw_call(SYS_poll, (long)fds, (long)n, timeout, 0, 0, 0);
 }
 
 #define HOOK(name, result, parameters) result real_stub_##name parameters;
