@@ -9,11 +9,30 @@
 
 #include "driver.h"
 #include "filter.h"
+#include "raw.h"
 #include "wire.h"
 
 /* No managed descriptor in this process: nothing to ask. */
 static bool idle(void) {
     return !atomic_load_explicit(&fdtable_size, memory_order_relaxed);
+}
+
+/* Waits of a process that has connections, and no thread that could be cancelled, in the bare system call
+ * (wire.h). Where libc makes another one, as on newer architectures, libc's. */
+static int wait_poll(struct pollfd *fds, nfds_t n, int timeout) {
+#ifdef SYS_poll
+    if (!idle() && !wire_opens_itself(0))
+        return (int)raw_call(SYS_poll, (long)fds, (long)n, timeout, 0, 0, 0);
+#endif
+    return real.poll(fds, n, timeout);
+}
+
+static int wait_epoll(int epfd, struct epoll_event *events, int max, int timeout) {
+#ifdef SYS_epoll_wait
+    if (!idle() && !wire_opens_itself(0))
+        return (int)raw_call(SYS_epoll_wait, epfd, (long)events, max, timeout, 0, 0);
+#endif
+    return real.epoll_wait(epfd, events, max, timeout);
 }
 
 /* What is left of a timeout; NULL waits for ever. */
@@ -115,7 +134,7 @@ static int ask_poll(struct pollfd *fds, nfds_t n, const struct timespec *t, cons
     if (!pure)
         return real.ppoll(fds, n, t, mask);
     long ms = t ? t->tv_sec * 1000 + (t->tv_nsec + 999999) / 1000000 : -1;
-    return real.poll(fds, n, ms > INT_MAX ? INT_MAX : (int)ms);
+    return wait_poll(fds, n, ms > INT_MAX ? INT_MAX : (int)ms);
 }
 
 /* pure: poll's timeout and no mask. */
@@ -149,7 +168,7 @@ static bool any_managed(struct pollfd *fds, nfds_t n) {
 
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout) {
     if (idle() || !fds || !any_managed(fds, n))
-        return real.poll(fds, n, timeout);
+        return wait_poll(fds, n, timeout);
     struct timespec t = {timeout / 1000, (long)(timeout % 1000) * 1000000};
     return poll_filtered(fds, n, timeout < 0 ? NULL : &t, NULL, true);
 }
@@ -387,7 +406,7 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
         const struct timespec *whole = patience_left(&p, &left), *some = nap_of(whole, held, &nap);
         long ms = some ? some->tv_sec * 1000 + (some->tv_nsec + 999999) / 1000000 : -1;
         int n = mask ? real.epoll_pwait(epfd, events, max, (int)ms, mask)
-                     : real.epoll_wait(epfd, events, max, (int)ms);
+                     : wait_epoll(epfd, events, max, (int)ms);
         if (n < 0 || (!n && some == whole))
             return n;
         bool full = false;
@@ -401,6 +420,6 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
 
 EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout) {
     if (epoll_passes())
-        return real.epoll_wait(epfd, events, max, timeout);
+        return wait_epoll(epfd, events, max, timeout);
     return epoll_pwait(epfd, events, max, timeout, NULL);
 }
