@@ -74,8 +74,6 @@ static bool too_late(struct conn *c) {
         c->deadline_ms = UINT64_MAX; /* a plaintext client may be silent for as long as it likes */
         return false;
     }
-    if (c->closing)
-        return true;
     if (!slot_lock_soon(&c->slot->tx_lock, &c->slot->tx_waits))
         return true;
     if (atomic_load(&c->slot->state) == SLOT_SHAKING && !c->going_plain)

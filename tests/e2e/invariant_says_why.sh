@@ -84,7 +84,7 @@ bad_server() { # CASE CERTIFICATES PATTERN…
     WAY=server-$1
     start peer - python3 "$PROGS/bad_peer.py" server "$IP" 7000 "$1" "$2"
     wait_listen peer 7000
-    run app/client python3 "$PROGS/inv_says.py" connect "$IP" 7000
+    run app/client python3 "$PROGS/inv_says.py" "${SAYS:-connect}" "$IP" 7000
     join peer 20
     line app/client "${@:3}"
 }
@@ -92,6 +92,10 @@ bad_server garbage "$good/server" 'not TLS'
 bad_server honest "$good/other" 'wrong identity' "${them}other"
 bad_server flip "$good/server" authentication "${them}server"
 bad_server truncate "$good/server" 'cut off' "${them}server"
+
+# Closed by the program, which would otherwise never hear of what it wrote.
+sed -i 's/^trustDomain.*/&\nhandshake_timeout = 1s\nlinger = 1s/' "$T/mesh.ini"
+SAYS=leave bad_server stall "$good/server" 'not finished in time'
 
 # --- principals, PERMISSIVE and the program's own TLS ------------------------------------------------
 

@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 
 CASE, ADDRESS, PORT = sys.argv[1], sys.argv[2], int(sys.argv[3])
 libc = ctypes.CDLL(None, use_errno=True)
@@ -131,6 +132,14 @@ def hear():
     sock.recv(1000)
 
 
+def leave():
+    """Connects, writes and closes; lives on until the handshake is given up."""
+    sock = socket.create_connection((ADDRESS, PORT))
+    sock.sendall(b"once")
+    sock.close()
+    time.sleep(4)
+
+
 def plain_connect():
     """Connects and reads to the end, whatever that is."""
     try:
@@ -144,5 +153,5 @@ def plain_connect():
 
 CASES = {"room": room, "oob": oob, "zerocopy": zerocopy, "ulp": ulp, "passed": passed, "fetched": fetched,
          "stdout": lambda: started(1), "other": lambda: started(7), "handed": handed,
-         "accept": plain_accept, "hear": hear, "connect": plain_connect}
+         "accept": plain_accept, "hear": hear, "connect": plain_connect, "leave": leave}
 CASES[CASE]()
