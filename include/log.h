@@ -1,8 +1,9 @@
 /* log.h - one line per refusal and per fallback (I7). Preserves errno; safe in any thread,
  * also in a signal handler: formats into a stack buffer and makes one raw write.
  *
- * Where there is a file to log to, each line opens it, until log_keep. From then on it stays open, because a
- * thread of our own must not take a number that the program is about to get (I6). */
+ * Where there is a file to log to, each line opens it, until log_keep. From then on it stays open, because
+ * the program may put it out of its own reach (chroot, another user), and a thread of our own must not take a
+ * number that the program is about to get (I6). */
 #ifndef MTLSWRAP_LOG_H
 #define MTLSWRAP_LOG_H
 

@@ -87,9 +87,9 @@ static uint64_t mark_of(const struct stat *st) {
 }
 
 /* A pipe or a terminal that we held open would be missed by whoever waits for its end. */
-void log_keep(void) {
+static void keep_file(void) {
     struct stat st;
-    if (!log_file || atomic_load(&kept) >= 0 || confine_lost(CONFINE_STAT) ||
+    if (atomic_load(&kept) >= 0 || confine_lost(CONFINE_STAT) ||
         (!stat(log_file, &st) && !S_ISREG(st.st_mode)))
         return;
     int fd = open_file();
@@ -103,12 +103,20 @@ void log_keep(void) {
     real.close(fd);
 }
 
+void log_keep(void) {
+    static atomic_flag at_it = ATOMIC_FLAG_INIT; /* two threads that listen would each keep one */
+    if (!log_file || atomic_flag_test_and_set(&at_it))
+        return;
+    keep_file();
+    atomic_flag_clear(&at_it);
+}
+
 void log_aside(void) {
     aside = true;
 }
 
 void log_stay(void) {
-    if (fdtable_mine())
+    if (fdtable_mine() || !atomic_load(&fdtable_size)) /* a server may do it before its first connection */
         atomic_store(&staying, true);
 }
 

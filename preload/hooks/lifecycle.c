@@ -8,6 +8,7 @@
 #include "driver.h"
 #include "embryo.h"
 #include "farewell.h"
+#include "log.h"
 #include "places.h"
 #include "shake.h"
 #include "twins.h"
@@ -58,8 +59,10 @@ EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len) {
 EXPORT int listen(int fd, int backlog) {
     core_init();
     int saved = errno;
-    if (core.active && places_protected(fd))
+    if (core.active && places_protected(fd)) {
         core_settle();
+        log_keep(); /* a server gives up files and user before it has a connection to tell of */
+    }
     embryo_forget(fd);
     errno = saved;
     return real.listen(fd, backlog);

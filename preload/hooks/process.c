@@ -159,6 +159,8 @@ static void settle(void) {
 
 EXPORT int chroot(const char *path) {
     settle();
+    if (core.active)
+        log_keep();
     int r = real.chroot(path);
     if (!r)
         log_stay();
