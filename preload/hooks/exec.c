@@ -34,8 +34,12 @@ static int start(const struct call *c, char *const envp[]) {
     }
 }
 
+static int folder_of(const struct call *c) {
+    return c->how == BY_FOLDER ? c->folder : AT_FDCWD;
+}
+
 static enum exec_target target_of(const struct call *c) {
-    return exec_target_of(c->how == BY_FOLDER ? c->folder : AT_FDCWD, c->path, c->flags, c->how == BY_SEARCH);
+    return exec_target_of(folder_of(c), c->path, c->flags, c->how == BY_SEARCH);
 }
 
 /* Reversible steps first, farewells last; an exec that fails all the same finds its connections in place. */
@@ -71,6 +75,8 @@ static int replace(const struct call *c, void *space) {
 
 static int run(const struct call *c) {
     core_init();
+    if (core.active)
+        exec_mind(folder_of(c), c->path, c->flags, c->how == BY_SEARCH);
     if (!core.active || (!atomic_load(&fdtable_size) && exec_env_complete(c->envp)))
         return start(c, c->envp);
     size_t room = exec_env_room(c->envp);

@@ -25,6 +25,10 @@ enum exec_target {
 /* search: look the name up in PATH as execvp does. */
 enum exec_target exec_target_of(int folder, const char *path, int flags, bool search);
 
+/* One line where nothing about the program says that it runs without us: a daemon that keeps root in reserve
+ * and starts its worker by exec. */
+void exec_mind(int folder, const char *path, int flags, bool search);
+
 /* No connection may end up in a program that cannot protect it. True: all that h names were marked
  * close-on-exec and h is empty; false (EPERM, logged): one of them is its standard input or output. */
 bool exec_bare(const char *path, struct moving_heirs *h, struct moving_heirs *marked);

@@ -59,7 +59,12 @@ static void finish(struct start *s, pid_t pid, bool started) {
 static int spawn(bool search, pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                  const posix_spawnattr_t *attr, char *const argv[], char *const envp[]) {
     spawn_fn *call = search ? real.posix_spawnp : real.posix_spawn;
-    if (plain(envp))
+    bool without = plain(envp); /* asked first: it brings the table */
+    short flags = 0;
+    if (core.active &&
+        (!attr || (!posix_spawnattr_getflags(attr, &flags) && !(flags & POSIX_SPAWN_RESETIDS))))
+        exec_mind(AT_FDCWD, path, 0, search);
+    if (without)
         return call(pid, path, actions, attr, argv, envp);
     struct start s = {.space = NULL};
     int saved = errno;

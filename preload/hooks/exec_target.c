@@ -19,10 +19,14 @@
 
 enum { DEPTH_MAX = 4, LINE_MAX_KERNEL = 256 }; /* of interpreters of interpreters, as in the kernel */
 
+static bool two_minds(void) {
+    return geteuid() != getuid() || getegid() != getgid();
+}
+
 /* The loader ignores LD_PRELOAD when the program gets other rights than its starter has. */
 static bool gains_rights(int fd, const struct stat *st) {
     char caps[64];
-    if (geteuid() != getuid() || getegid() != getgid())
+    if (two_minds())
         return true;
     if (((st->st_mode & S_ISUID) && st->st_uid != geteuid()) ||
         ((st->st_mode & S_ISGID) && (st->st_mode & S_IXGRP) && st->st_gid != getegid()))
@@ -111,6 +115,14 @@ enum exec_target exec_target_of(int folder, const char *path, int flags, bool se
         search && !strchr(path, '/') ? look_in_path(path) : look(folder, path, flags, 0);
     errno = saved;
     return target;
+}
+
+void exec_mind(int folder, const char *path, int flags, bool search) {
+    if (two_minds() && exec_target_of(folder, path, flags, search) != EXEC_FAILS)
+        log_warn(
+            "%s cannot be preloaded, because its starter's real and effective user or group differ; its own "
+            "connections are not protected",
+            path);
 }
 
 bool exec_bare(const char *path, struct moving_heirs *h, struct moving_heirs *marked) {

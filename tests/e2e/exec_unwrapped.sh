@@ -62,6 +62,19 @@ if [ "$(id -u)" -eq 0 ]; then
         python3 "$PROGS/exec_unwrapped.py" "$IP" 7001 "$T/suid" >"$T/seen.suid" || true
     has "$T/log/mtls.strict.app.client" "error: .*: $T/suid cannot be preloaded .* as descriptor 1; not started"
     stop lines
+    # Nor can one whose starter has kept root for later, which nothing in its file tells.
+    hasnt "$T/log/mtls.strict.app.client" 'real and effective'
+    for ids in 0,65534 65534,0; do
+        for way in execv posix_spawn; do
+            rm -f "$T/log/mtls.strict.app.client"
+            install -m 666 /dev/null "$T/log/mtls.strict.app.client"
+            run app/client python3 -c "import os
+os.setresuid($ids, 0)
+os.posix_spawn('/bin/true', ['true'], os.environ) if '$way' == 'posix_spawn' else os.execv('/bin/true', ['true'])"
+            equal "lines of $way as $ids" 1 "$(wc -l <"$T/log/mtls.strict.app.client")"
+            has "$T/log/mtls.strict.app.client" "warn: /bin/true cannot be preloaded, .* real and effective user"
+        done
+    done
 fi
 
 WAY=disable
