@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -32,8 +33,17 @@ static _Atomic uint64_t marks[2]; /* which file that is; while it is changed, al
 static _Atomic pid_t changing;    /* the process that is at it: a child of a fork in between is another one */
 static _Atomic bool staying;      /* see log_stay */
 static __thread bool aside;       /* see log_aside */
+static _Atomic pid_t home;        /* whose memory this is */
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
+
+static void move_in(void) {
+    atomic_store(&home, wire_getpid());
+}
+
+bool log_at_home(void) {
+    return atomic_load(&home) == wire_getpid();
+}
 
 void log_init(void) {
     const char *level = getenv("MTLSWRAP_LOG");
@@ -43,6 +53,10 @@ void log_init(void) {
     const char *file = getenv("MTLSWRAP_LOG_FILE");
     log_file = file && *file ? keep(file) : NULL;
     staying = log_file && *log_file != '/';
+    if (log_file) {
+        move_in();
+        pthread_atfork(NULL, NULL, move_in);
+    }
     struct stat st;
     if (!fstat(STDERR_FILENO, &st)) {
         first_device = st.st_dev;

@@ -150,17 +150,18 @@ EXPORT void quick_exit(int status) {
     __builtin_unreachable();
 }
 
-/* After these the certificates or the engine may be out of reach. */
+/* After these the certificates, the engine or the log's file may be out of reach. */
 static void settle(void) {
     core_init();
-    if (core.active)
-        core_settle();
+    if (!core.active)
+        return;
+    core_settle();
+    if (log_at_home())
+        log_keep();
 }
 
 EXPORT int chroot(const char *path) {
     settle();
-    if (core.active)
-        log_keep();
     int r = real.chroot(path);
     if (!r)
         log_stay();
