@@ -51,6 +51,9 @@ int fdtable_next(int from);
 /* Descriptors of our own, kept out of the program's range. fdtable_own_move moves fd up there (close-on-exec)
  * and returns the new number or -1; fdtable_own_closed says that a number is ours. */
 int fdtable_own_move(int fd);
+/* A copy of fd (close-on-exec) up there that is not known as ours: the program may close it. -1: no number is
+ * free. */
+int fdtable_high(int fd);
 /* fd itself becomes ours: at the end of the process, when no other number is to be had. */
 void fdtable_own_claim(int fd);
 bool fdtable_is_own(int fd);
@@ -63,8 +66,8 @@ int fdtable_own_keep(int fd);
 int fdtable_own_kept(void);
 /* Makes the descriptor that fdtable_stop needs, with the number of one that nobody has yet. */
 void fdtable_own_stopper(void);
-/* A copy of fd for the log, kept in forked children too. -1: no number is free. */
-int fdtable_own_log(int fd);
+/* fd itself becomes ours and is kept in forked children too: the log's file. */
+void fdtable_own_log(int fd);
 
 /* In a child that shares the parent's memory (vfork, posix_spawn) nothing may be changed. */
 bool fdtable_mine(void);

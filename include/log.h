@@ -7,8 +7,6 @@
 #ifndef MTLSWRAP_LOG_H
 #define MTLSWRAP_LOG_H
 
-#include <stdbool.h>
-
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 extern enum log_level log_threshold; /* set once by log_init, hence no lock */
@@ -20,8 +18,10 @@ void log_settle(void);
 /* In a call of the program: the log's file stays open from now on, under a number of our own. Where that
  * cannot be done each line goes on opening it. */
 void log_keep(void);
-/* False in a child that may share its parent's memory: what it keeps open the parent does not have. */
-bool log_at_home(void);
+/* The same before the first connection, when our numbers are not told from the program's yet: it may close
+ * it. Does nothing in a child that may share its parent's memory, because the parent would not have the file.
+ */
+void log_keep_early(void);
 /* This thread is none of the program's: it opens nothing. */
 void log_aside(void);
 /* The path means another place from now on (chroot; from the start when it is relative): a file that is kept

@@ -41,10 +41,6 @@ static void move_in(void) {
     atomic_store(&home, wire_getpid());
 }
 
-bool log_at_home(void) {
-    return atomic_load(&home) == wire_getpid();
-}
-
 void log_init(void) {
     const char *level = getenv("MTLSWRAP_LOG");
     for (size_t i = 0; level && i < sizeof level_names / sizeof *level_names; i++)
@@ -100,11 +96,19 @@ static uint64_t mark_of(const struct stat *st) {
     return ((uint64_t)st->st_ino * 0x9e3779b97f4a7c15u) ^ (uint64_t)st->st_dev;
 }
 
+static bool is_marked(int fd) {
+    struct stat st;
+    return !fstat(fd, &st) &&
+           (mark_of(&st) == atomic_load(&marks[0]) || mark_of(&st) == atomic_load(&marks[1]));
+}
+
 /* A pipe or a terminal that we held open would be missed by whoever waits for its end. */
 static void keep_file(void) {
     struct stat st;
-    if (atomic_load(&kept) >= 0 || confine_lost(CONFINE_STAT) ||
-        (!stat(log_file, &st) && !S_ISREG(st.st_mode)))
+    if (confine_lost(CONFINE_STAT) || (atomic_load(&kept) >= 0 && is_marked(atomic_load(&kept))))
+        return;
+    atomic_store(&kept, -1);
+    if (!stat(log_file, &st) && !S_ISREG(st.st_mode))
         return;
     int fd = open_file();
     if (fd < 0)
@@ -112,17 +116,32 @@ static void keep_file(void) {
     if (!fstat(fd, &st) && S_ISREG(st.st_mode)) {
         atomic_store(&marks[0], mark_of(&st));
         atomic_store(&marks[1], mark_of(&st));
-        atomic_store(&kept, fdtable_own_log(fd));
+        atomic_store(&kept, fdtable_high(fd));
     }
     real.close(fd);
 }
 
-void log_keep(void) {
+static void keep_once(bool for_good) {
     static atomic_flag at_it = ATOMIC_FLAG_INIT; /* two threads that listen would each keep one */
+    static bool ours;
     if (!log_file || atomic_flag_test_and_set(&at_it))
         return;
-    keep_file();
+    if (!ours)
+        keep_file();
+    if (!ours && for_good && atomic_load(&kept) >= 0) {
+        fdtable_own_log(atomic_load(&kept));
+        ours = true;
+    }
     atomic_flag_clear(&at_it);
+}
+
+void log_keep(void) {
+    keep_once(true);
+}
+
+void log_keep_early(void) {
+    if (atomic_load(&home) == wire_getpid())
+        keep_once(false);
 }
 
 void log_aside(void) {

@@ -151,7 +151,7 @@ static int beyond_limit(int fd, const struct rlimit *limit) {
     return moved;
 }
 
-int fdtable_own_move(int fd) {
+int fdtable_high(int fd) {
     struct rlimit limit = {1024, 1024};
     if (!confine_lost(CONFINE_LIMITS))
         real.getrlimit(RLIMIT_NOFILE, &limit);
@@ -165,6 +165,11 @@ int fdtable_own_move(int fd) {
         real.close(moved);
         return -1;
     }
+    return moved;
+}
+
+int fdtable_own_move(int fd) {
+    int moved = fdtable_high(fd);
     if (moved >= 0)
         fdtable_own_claim(moved);
     return moved;
@@ -219,10 +224,9 @@ void fdtable_own_stopper(void) {
     real.close(fd);
 }
 
-int fdtable_own_log(int fd) {
-    int moved = fdtable_own_move(fd);
-    atomic_store(&logged, moved);
-    return moved;
+void fdtable_own_log(int fd) {
+    fdtable_own_claim(fd);
+    atomic_store(&logged, fd);
 }
 
 int fdtable_next_own(int from) {

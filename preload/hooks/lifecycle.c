@@ -61,7 +61,7 @@ EXPORT int listen(int fd, int backlog) {
     int saved = errno;
     if (core.active && places_protected(fd)) {
         core_settle();
-        log_keep(); /* a server gives up files and user before it has a connection to tell of */
+        log_keep_early(); /* a server gives up files and user before it has a connection to tell of */
     }
     embryo_forget(fd);
     errno = saved;

@@ -156,8 +156,7 @@ static void settle(void) {
     if (!core.active)
         return;
     core_settle();
-    if (log_at_home())
-        log_keep();
+    log_keep_early();
 }
 
 EXPORT int chroot(const char *path) {
