@@ -11,6 +11,7 @@
 #include "fdtable.h"
 #include "log.h"
 #include "options.h"
+#include "receiver.h"
 #include "wire.h"
 
 enum {
@@ -116,6 +117,7 @@ void confine_settle(unsigned lost, unsigned deadly) {
         core_settle();
         (void)conn_scratch();
         log_settle();
+        receiver_settle();
     }
     if (core_loaded && (deadly & (CONFINE_FILES | CONFINE_STAT)))
         core_loaded->freeze();

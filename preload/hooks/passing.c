@@ -3,8 +3,6 @@
 #include "passing.h"
 
 #include <alloca.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +11,7 @@
 #include "hook.h"
 #include "log.h"
 #include "moving_ticket.h"
+#include "receiver.h"
 
 enum {
     FDS_MAX = 253, /* SCM_MAX_FD of the kernel */
@@ -77,42 +76,6 @@ static bool collect(struct parcel *p, const struct msghdr *msg) {
     return true;
 }
 
-/* Is our object among the files that the process has mapped? */
-static bool has_us(pid_t pid) {
-    static const char object[] = "libmtlswrap.so";
-    enum { OVERLAP = sizeof object - 2 };
-    char path[40], text[4096 + OVERLAP];
-    size_t have = 0;
-    bool found = false;
-    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    for (ssize_t n; fd >= 0 && !found && (n = real.read(fd, text + have, 4096)) > 0;) {
-        have += (size_t)n;
-        found = memmem(text, have, object, sizeof object - 1) != NULL;
-        size_t keep = have < OVERLAP ? have : OVERLAP;
-        memmove(text, text + have - keep, keep);
-        have = keep;
-    }
-    if (fd >= 0)
-        real.close(fd);
-    return found;
-}
-
-/* The other end as the kernel knows it. A pair made before a fork names its maker, whose children we are or
- * have. */
-static bool receiver_protects(int fd, struct parcel *p, char *why, size_t size) {
-    struct ucred peer = {0};
-    socklen_t len = sizeof peer;
-    if (real.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) || peer.pid <= 0) {
-        snprintf(why, size, "a receiver that cannot be known");
-        return false;
-    }
-    bool gone = kill(peer.pid, 0) && errno == ESRCH;
-    p->family = peer.uid == geteuid();
-    snprintf(why, size, "process %d, which does not run under mtlswrap", (int)peer.pid);
-    return peer.pid == getpid() || (gone && p->family) || has_us(peer.pid);
-}
-
 static ssize_t refuse(const struct parcel *p, const char *to) {
     char name[SLOT_NAME_MAX], whom[SLOT_WHOM_MAX];
     for (size_t i = 0; i < p->own; i++)
@@ -172,12 +135,13 @@ static size_t write_control(void *space, const struct parcel *p, const struct ms
 
 ssize_t passing_send(int fd, const struct msghdr *msg, int flags) {
     struct parcel p = {.arena = -1};
-    char why[64];
     int saved = errno;
     if (msg->msg_controllen > CONTROL_MAX || !collect(&p, msg))
         return refuse(&p, "anybody: too many descriptors in one message");
-    if (!receiver_protects(fd, &p, why, sizeof why))
-        return refuse(&p, why);
+    struct receiver receiver = receiver_of(fd);
+    p.family = receiver.family;
+    if (!receiver.protects)
+        return refuse(&p, receiver.name);
     size_t issued = issue(&p);
     if (issued < p.own) {
         take_back(&p, issued, false);

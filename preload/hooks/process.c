@@ -16,6 +16,7 @@
 #include "farewell.h"
 #include "forks.h"
 #include "log.h"
+#include "receiver.h"
 #include "streams.h"
 
 EXPORT pid_t fork(void) {
@@ -150,13 +151,14 @@ EXPORT void quick_exit(int status) {
     __builtin_unreachable();
 }
 
-/* After these the certificates, the engine or the log's file may be out of reach. */
+/* After these the certificates, the engine, the log's file or other processes may be out of reach. */
 static void settle(void) {
     core_init();
     if (!core.active)
         return;
     core_settle();
     log_keep_early();
+    receiver_settle();
 }
 
 EXPORT int chroot(const char *path) {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Connections handed to another process over an AF_UNIX socket: untouched, after use, among other descriptors; to a process that
-# never had one, to one that has its own, to forked workers that share it with their parent. To a program that is not wrapped
-# nothing is handed, and the connection stays usable where it is.
+# never had one, to one that has its own, to forked workers that share it with their parent, by a child in a jail to its parent. To a
+# program that is not wrapped nothing is handed, and the connection stays usable where it is.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -43,6 +43,14 @@ scenario() {
     done
     stop workers
     hasnt "$T/log/workers" Traceback
+    mkdir -m 755 "$T/$WAY/jail"
+    serve jailed python3 "$passing" jailed "$T/$WAY/jail" "$IP" 7004
+    wait_listen jailed 7004
+    for round in first second; do
+        equal "jailed, $round" "$(want handler 0 3; printf 'handler says goodbye\nend')" "$(ask 7004 4)"
+    done
+    stop jailed
+    hasnt "$T/log/jailed" Traceback
 }
 three_ways scenario plain strict permissive disable
 

@@ -3,12 +3,14 @@
     passing.py handle PATH ADDRESS PORT        serves what it is handed, and what it accepts itself on PORT
     passing.py accept PATH ADDRESS PORT HOW    accepts connections and hands each to the process behind PATH
     passing.py workers ADDRESS PORT            the same with forked workers, which share a connection with their parent
+    passing.py jailed DIRECTORY ADDRESS PORT   a child in a jail accepts and hands over to its parent, into which it cannot see
     passing.py ask ADDRESS PORT LINES MARKER   a client: one line, one answer; says how it ended
 
 HOW: fresh (handed over untouched), used (after an answer of the acceptor), late (the acceptor's copy is closed
 only when the handler is done), many (in the middle of other descriptors), refused (says what became of the attempt).
 """
 import array
+import ctypes
 import errno
 import os
 import socket
@@ -154,6 +156,42 @@ def workers(address, port):
             echo(sock, b"parent at last")
 
 
+def confine(directory):
+    """Root gives up files and user. Others only say so: their parent hides itself afterwards. Returns where the parent listens."""
+    if os.getuid() != 0:
+        os.setuid(os.getuid())
+        return directory + "/socket"
+    os.chroot(directory)
+    os.chdir("/")
+    os.setuid(65534)
+    return "/socket"
+
+
+def accept_jailed(directory, listener, ready):
+    path = confine(directory)
+    os.write(ready, b"x")
+    os.close(ready)
+    listener.listen(8)
+    while True:
+        accept_one(path, listener.accept()[0], "fresh")
+
+
+def jailed(directory, address, port):
+    there, ready = os.pipe()
+    with socket.socket(socket.AF_UNIX) as unix, socket.socket() as listener:
+        unix.bind(directory + "/socket")
+        os.chmod(directory + "/socket", 0o777)
+        unix.listen(8)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        if os.fork() == 0:
+            accept_jailed(directory, listener, ready)
+        assert os.read(there, 1) == b"x"
+        ctypes.CDLL(None).prctl(4, 0)  # PR_SET_DUMPABLE
+        while True:
+            handle_one(unix.accept()[0])
+
+
 def ask(address, port, lines, marker):
     with socket.create_connection((address, port), timeout=30) as sock:
         answers = sock.makefile("rb")
@@ -171,5 +209,7 @@ elif what == "accept":
     accept(words[0], words[1], int(words[2]), words[3])
 elif what == "workers":
     workers(words[0], int(words[1]))
+elif what == "jailed":
+    jailed(words[0], words[1], int(words[2]))
 else:
     ask(words[0], int(words[1]), int(words[2]), words[3])
