@@ -49,7 +49,7 @@ void fdtable_stop(int fd);
 int fdtable_next(int from);
 
 /* Descriptors of our own, kept out of the program's range. fdtable_own_move moves fd up there (close-on-exec)
- * and returns the new number or -1; fdtable_own_closed says that a number is ours. */
+ * and returns the new number or -1; fdtable_is_own says that a number is ours. */
 int fdtable_own_move(int fd);
 /* A copy of fd (close-on-exec) up there that is not known as ours: the program may close it. -1: no number is
  * free. */

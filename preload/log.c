@@ -96,16 +96,16 @@ static uint64_t mark_of(const struct stat *st) {
     return ((uint64_t)st->st_ino * 0x9e3779b97f4a7c15u) ^ (uint64_t)st->st_dev;
 }
 
-static bool is_marked(int fd) {
-    struct stat st;
-    return !fstat(fd, &st) &&
-           (mark_of(&st) == atomic_load(&marks[0]) || mark_of(&st) == atomic_load(&marks[1]));
+/* fd is still the log's file, which *st describes then: the program may have closed the number where no hook
+ * saw it, and got it for a file of its own. */
+static bool is_kept(int fd, struct stat *st) {
+    return !fstat(fd, st) && (mark_of(st) == atomic_load(&marks[0]) || mark_of(st) == atomic_load(&marks[1]));
 }
 
 /* A pipe or a terminal that we held open would be missed by whoever waits for its end. */
 static void keep_file(void) {
     struct stat st;
-    if (confine_lost(CONFINE_STAT) || (atomic_load(&kept) >= 0 && is_marked(atomic_load(&kept))))
+    if (confine_lost(CONFINE_STAT) || is_kept(atomic_load(&kept), &st))
         return;
     atomic_store(&kept, -1);
     if (!stat(log_file, &st) && !S_ISREG(st.st_mode))
@@ -172,16 +172,13 @@ static void follow(int fd) {
     atomic_store(&changing, 0);
 }
 
-/* The kept file, or -1. The program may have closed the number where no hook saw it, and got it for a file of
- * its own.
- */
+/* The kept file, or -1. */
 static int kept_file(void) {
     struct stat here, there;
     int fd = atomic_load(&kept);
     if (fd < 0 || confine_lost(CONFINE_STAT)) /* the filter was looked at while it was still ours */
         return fd;
-    if (fstat(fd, &here) ||
-        (mark_of(&here) != atomic_load(&marks[0]) && mark_of(&here) != atomic_load(&marks[1])))
+    if (!is_kept(fd, &here))
         return -1;
     if (aside)
         return here.st_nlink ? fd : -1; /* nobody would find it there */

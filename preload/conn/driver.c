@@ -25,8 +25,7 @@ enum {
     STACK = 256 * 1024,
     NAP_MIN_MS = 2,
     NAP_MAX_MS = 100, /* while it waits in its set it hears of new work this late at most */
-    IDLE_MS = 100,    /* lives on for a moment, the next connection may be near; beside another thread each
-                       * system call on a descriptor costs the program more */
+    IDLE_MS = 100,    /* lives on for a moment, not longer: beside it the program's own calls cost more */
     GOODBYE_MS = 5,   /* how often the kernel is asked whether everything was acknowledged */
     ATTENDED_MS = 20, /* when to look again at what another thread is busy with */
 };

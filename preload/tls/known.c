@@ -1,8 +1,7 @@
 /* known.c - keeps what libssl and libcrypto look up anew for every handshake though it never changes:
  * algorithms by name, the set-up decoder of a peer's public key, and sessions that are there already. The
- * linker sends their calls here
- * (--wrap, in the Makefile) and only the lookups are replaced; what is found and what it does are OpenSSL's
- * own.
+ * linker sends their calls here (--wrap, in the Makefile) and only the lookups are replaced; what is found
+ * and what it does are OpenSSL's own.
  *
  * Nothing kept is ever given back: it belongs to library contexts that live as long as the process. */
 #include "known.h"

@@ -118,8 +118,8 @@ line app/server info 'left alone as tlsInTls = skip says'
 # --- nothing else ------------------------------------------------------------------------------------
 
 # Whoever adds a line that a connection can write drives it here too. Not driven: what says that all is well; streams
-# that fail (stdio_streams.sh), which are no connections yet; a worker that cannot be preloaded (exec_unwrapped.sh); a reload under a blocked writer, which says what mesh_reload.sh
-# reads where nobody writes.
+# that fail (stdio_streams.sh), which are no connections yet; a worker that cannot be preloaded (exec_unwrapped.sh); a reload
+# under a blocked writer, which says what mesh_reload.sh reads where nobody writes.
 known='cannot be handed on|was protected in the process|broke off|refused on a protected|going on in plaintext|tlsInTls = skip
 no room to protect|connection%s refused by rule|would get this|not handed on|not passed on|fetched from another process
 TLS 1\.3|cannot be preloaded|wide characters|while a stdio stream|slot_name\(s, name\), why\);'
